@@ -1,0 +1,42 @@
+"""The few things that MicroPython and CPython spell differently."""
+
+import os
+import sys
+import time
+
+MICROPYTHON = sys.implementation.name == "micropython"
+
+if MICROPYTHON:
+    from micropython import const
+
+    ticks_ms = time.ticks_ms
+    ticks_diff = time.ticks_diff
+    ticks_add = time.ticks_add
+else:
+
+    def const(value):  # type: ignore[no-untyped-def]
+        """MicroPython's compile-time constant; here the value itself."""
+        return value
+
+    def ticks_ms() -> int:
+        """A clock in milliseconds that never goes back."""
+        return int(time.monotonic() * 1000)
+
+    def ticks_diff(end: int, start: int) -> int:
+        """Milliseconds from `start` to `end`."""
+        return end - start
+
+    def ticks_add(start: int, ms: int) -> int:
+        """The tick `ms` milliseconds after `start`."""
+        return start + ms
+
+
+def random_int(bits: int) -> int:
+    """A random integer of at most `bits` bits, from the hardware generator."""
+    size = (bits + 7) // 8
+    return int.from_bytes(os.urandom(size), "big") >> (8 * size - bits)
+
+
+def randbelow(limit: int) -> int:
+    """A random integer in [0, limit); the bias of 64 spare bits is far below notice."""
+    return random_int(64 + 32) % limit
