@@ -1,0 +1,93 @@
+"""The folders in boards/: what fwchain knows of each kind of board."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from fwchain.board.partition_table import PartitionTable
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class BoardError(Exception):
+    """A board's folder is missing or says something wrong."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """One kind of board; sizes and offsets in bytes."""
+
+    folder: Path
+    name: str
+    description: str
+    platform: str
+    chip: str
+    chip_id: int
+    flash_size: int
+    flash_mode: str
+    flash_freq: str
+    bootloader_offset: int
+    partition_table_offset: int
+    heap: int
+    mac_prefix: bytes
+    capabilities: tuple[str, ...]
+    table: PartitionTable
+
+
+def folder() -> Path:
+    """Where the boards' folders lie: beside the package when installed, in the clone otherwise."""
+    package = Path(__file__).resolve().parents[1]
+    for place in (package / "boards", package / "_data" / "boards", package.parents[1] / "boards"):
+        if place.is_dir():
+            return place
+    raise BoardError(
+        "the boards/ folder is neither in the package nor beside it: reinstall fwchain"
+    )
+
+
+def names() -> list[str]:
+    """Kinds of board that there are."""
+    return sorted(p.parent.name for p in folder().glob("*/board.toml"))
+
+
+def load(name: str) -> Board:
+    """Read boards/NAME; raises BoardError naming what is there, or the field that is wrong."""
+    place = folder() / name
+    path = place / "board.toml"
+    if not path.is_file():
+        raise BoardError(f"no board {name!r}; there are: {', '.join(names())}")
+    try:
+        data = tomllib.loads(path.read_text())
+        table = PartitionTable.from_file(place / data["partitions"])
+        board = Board(
+            folder=place,
+            name=data["name"],
+            description=data["description"],
+            platform=data["platform"],
+            chip=data["chip"],
+            chip_id=data["chip_id"],
+            flash_size=_size(data["flash_size"]),
+            flash_mode=data["flash_mode"],
+            flash_freq=data["flash_freq"],
+            bootloader_offset=data["bootloader_offset"],
+            partition_table_offset=data["partition_table_offset"],
+            heap=data["heap"],
+            mac_prefix=bytes.fromhex(data["mac"].replace(":", "")),
+            capabilities=tuple(data["capabilities"]),
+            table=table,
+        )
+    except (KeyError, ValueError, OSError) as error:
+        raise BoardError(f"{path}: {error!r}") from error
+    table.check_ota(board.flash_size)
+    return board
+
+
+def _size(text: str) -> int:
+    if not text.endswith("MB"):
+        raise ValueError(f"flash_size {text!r} is not like 4MB")
+    return int(text[:-2]) * 1024 * 1024

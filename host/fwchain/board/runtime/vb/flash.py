@@ -1,0 +1,132 @@
+"""NOR flash rules over mapped memory: erase by sector sets all bits, program only clears bits.
+
+Each sector erase and each program of up to 256 bytes (never across a 256-byte page, as on the
+chip) is one operation. Operations are counted, and power can be cut at one of them, in four ways:
+
+    before  nothing of it happened
+    mid     its first half happened
+    bits    half of its bits happened in every byte (a marginal cell reads either way on a real
+    chip) after   all of it happened, nothing later did
+
+Source of the numbers: W25Q32 data sheet (256-byte pages, 4 KiB sectors), as on most ESP32 modules.
+"""
+
+import struct
+
+from . import state as st
+
+SECTOR = 4096
+PAGE = 256
+BLANK = b"\xff" * PAGE
+
+BEFORE = 0
+MID = 1
+BITS = 2
+AFTER = 3
+PHASES = ("before", "mid", "bits", "after")
+
+
+class FlashError(Exception):
+    """A request that no flash chip takes: outside the chip, or an erase that is not by whole
+    sectors.
+    """
+
+
+class Nor:
+    """Flash over `mem`, with counters and power cuts in `state`; `power_off()` must not return."""
+
+    def __init__(self, mem, state, power_off):
+        self.mem = mem
+        self.state = state
+        self.size = len(mem)
+        self.power_off = power_off
+
+    def _check(self, offset, length):
+        if offset < 0 or length < 0 or offset + length > self.size:
+            raise FlashError(
+                "flash: {} bytes at 0x{:x}, chip has {}".format(length, offset, self.size)
+            )
+
+    def _count(self, offset, table):
+        """Count one operation; returns the phase of the power cut that strikes it, or None."""
+        state = self.state
+        ops = st.get64(state, st.OPS) + 1
+        st.put64(state, st.OPS, ops)
+        cut = st.get64(state, st.CUT_AT)
+        if cut == ops:
+            phase = st.get(state, st.CUT_PHASE)
+            st.put64(state, st.CUT_AT, 0)
+            if phase == BEFORE:
+                self._cut()
+        else:
+            phase = None
+        st.put(state, table, st.get(state, table) + 1)
+        return phase
+
+    def _cut(self):
+        st.put(self.state, st.REQUEST, st.REQUEST_CUT)
+        self.power_off()
+
+    def readinto(self, offset, buf):
+        """Fill `buf` from `offset`."""
+        n = len(buf)
+        self._check(offset, n)
+        buf[:] = self.mem[offset : offset + n]
+
+    def erase(self, offset, length):
+        """Erase whole sectors."""
+        self._check(offset, length)
+        if offset % SECTOR or length % SECTOR:
+            raise FlashError(
+                "flash: erase of {} at 0x{:x} is not by sectors".format(length, offset)
+            )
+        mem = self.mem
+        for start in range(offset, offset + length, SECTOR):
+            phase = self._count(start, st.WEAR + start // SECTOR * 4)
+            if phase == BITS:
+                for i in range(start, start + SECTOR):
+                    mem[i] = mem[i] | 0x55
+                self._cut()
+            end = start + (SECTOR // 2 if phase == MID else SECTOR)
+            for page in range(start, end, PAGE):
+                mem[page : page + PAGE] = BLANK
+            if phase is not None:
+                self._cut()
+
+    def program(self, offset, data):
+        """Clear the bits that are 0 in `data`."""
+        n = len(data)
+        self._check(offset, n)
+        data = memoryview(data)
+        done = 0
+        while done < n:
+            at = offset + done
+            length = min(n - done, PAGE - at % PAGE)
+            self._program_page(at, data[done : done + length], length)
+            done += length
+
+    def _program_page(self, at, data, n):
+        mem = self.mem
+        phase = self._count(at, st.WEAR + self.size // SECTOR * 4 + at // SECTOR * 4)
+        if phase == MID:
+            n //= 2
+        old = mem[at : at + n]
+        if phase == BITS:
+            for i in range(n):
+                mem[at + i] = old[i] & (data[i] | 0x55)
+        elif n == PAGE and old == BLANK:
+            mem[at : at + n] = data
+        else:
+            wrong = 0
+            for i in range(n):
+                value = old[i] & data[i]
+                wrong |= value ^ data[i]
+                mem[at + i] = value
+            if wrong:
+                st.put(self.state, st.VIOLATIONS, st.get(self.state, st.VIOLATIONS) + 1)
+        if phase is not None:
+            self._cut()
+
+    def word(self, offset):
+        """The little-endian 32-bit word at `offset`."""
+        return struct.unpack_from("<I", self.mem, offset)[0]
