@@ -1,0 +1,94 @@
+# Everything is set up in this folder: .venv and build/. `make help` lists the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+
+BOARD ?= virtual
+PORT ?=
+NETWORK ?=
+FIRMWARE ?=
+TOOL ?= mpremote
+WIFI_SSID ?=
+WIFI_KEY ?=
+HOST ?=
+TEST_ARGS ?=
+
+# Options that are left out when they are empty.
+port = $(if $(PORT),--port '$(PORT)')
+
+.PHONY: help setup demo test lint format interop bench-crypto bench-heap bench-swarm bench-chain flash provision deploy \
+	repl monitor hil firmware powercut clean
+
+help:  ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## Make .venv with everything that is needed (no root, nothing outside this folder)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || { \
+		echo "fwchain needs Python 3.10 to 3.13: make setup PYTHON=/path/to/python3"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+		echo "python3 -m venv failed: install your system's venv package (Debian: python3-venv)"; exit 1; }
+	@echo "setting up $(VENV) (once; a minute or two)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $(STAMP)
+
+demo: $(STAMP)  ## Show a network whose boards update themselves (KEEP=1 leaves it running)
+	@$(BIN)/python -m fwchain.demo $(if $(KEEP),--keep)
+
+test: $(STAMP)  ## Run the tests (TEST_ARGS=… for pytest)
+	$(BIN)/python -m pytest tests/both tests/unit tests/device tests/system $(TEST_ARGS)
+
+lint: $(STAMP)  ## ruff, mypy on the host's code and on the board's, codespell
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy --config-file mypy-device.ini \
+		--custom-typeshed-dir "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+	$(BIN)/codespell
+
+format: $(STAMP)  ## Format the code with ruff
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+interop: $(STAMP)  ## Run the long tests and those with foreign programs (.ci/run does)
+	$(BIN)/python -m pytest tests/interop $(TEST_ARGS)
+
+bench-crypto:  ## Time the curves and ciphers against references, on both interpreters
+bench-heap:  ## Find the smallest heap in which a whole update passes; .mpy sizes
+bench-swarm:  ## Compare downloads, a swarm and the tracker with others in the same run
+bench-chain:  ## Proof of work, blocks a second, growth per verification
+bench-crypto bench-heap bench-swarm bench-chain: bench-%: $(STAMP)
+	@$(BIN)/python tests/bench/$*.py $(ARGS)
+
+flash: $(STAMP)  ## Flash a board: BOARD=… [PORT=…] [FIRMWARE=….bin]
+	@$(BIN)/fwchain board flash --board '$(BOARD)' $(port) $(if $(FIRMWARE),--firmware '$(FIRMWARE)')
+
+provision: $(STAMP)  ## Give a board its key, certificate and network: BOARD=… PORT=… NETWORK=… WIFI_SSID=… WIFI_KEY=…
+	@$(BIN)/fwchain board provision --board '$(BOARD)' $(port) --network '$(NETWORK)' \
+		$(if $(WIFI_SSID),--wifi-ssid '$(WIFI_SSID)') $(if $(WIFI_KEY),--wifi-key '$(WIFI_KEY)')
+
+deploy: $(STAMP)  ## Copy fwnode to a board as .mpy files: BOARD=… PORT=… [TOOL=mpremote|ampy]
+	@$(BIN)/fwchain board deploy --board '$(BOARD)' $(port) --tool '$(TOOL)'
+
+repl: $(STAMP)  ## Open a board's Python prompt: PORT=…
+	@$(BIN)/fwchain board repl $(port)
+
+monitor: $(STAMP)  ## Print what a board says: PORT=…
+	@$(BIN)/fwchain board monitor $(port)
+
+hil: $(STAMP)  ## Run the hardware-in-the-loop tests: BOARD=virtual, or BOARD=… PORT=…
+	@$(BIN)/python -m pytest tests/hil --board '$(if $(PORT),$(PORT),$(BOARD))' $(TEST_ARGS)
+
+firmware: $(STAMP)  ## Build a board's firmware: BOARD=…
+	@$(BIN)/fwchain board firmware --board '$(BOARD)'
+
+powercut: $(STAMP)  ## Cut the power at every flash operation of an update
+	@$(BIN)/python -m fwchain.board.powercut $(ARGS)
+
+clean:  ## Remove what was built, .venv too
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
