@@ -1,0 +1,238 @@
+"""Combs: multiples of a point that is used often, from a table of 2 KiB.
+
+A signed comb (Hamburg 2012; Lim and Lee 1994) of two blocks, five teeth, 26 columns: the scalar is
+written with 260 digits of +-1; digit 26 * (5 * block + tooth) + column.  A block's table holds its
+highest tooth plus or minus the other four, 16 affine points of 64 bytes, so an entry is never the
+infinite point and every scalar takes the same 26 steps.  The two points of a column are added in
+affine coordinates, all columns sharing one inversion.
+"""
+
+from os import urandom
+
+from . import p256
+from .p256 import N, P, double, double_add, inverse, random_scalar
+
+COLUMNS = 26
+TABLE = 2048  # bytes: 2 blocks of 16 points of x and y, 32 bytes each, big-endian
+_SLICE = 4  # columns between two yields
+_OFFSET = (1 << 260) - 1
+_ZEROS = 0x30 * 31 * ((1 << 208) // 255)  # what the ASCII zeros of five bin() rows add up to
+
+
+def digits(k: int) -> tuple:
+    """Return two byte strings of 26 entry numbers, highest column first, for 0 <= k < n.
+
+    Entry 16..31 is a table point, 15..0 the negative of point 0..15.
+    """
+    if not k & 1:
+        k += N  # the digits +-1 make odd numbers only
+    s = bin((k + _OFFSET) >> 1 | 1 << 260)[3:].encode()
+    rows = []
+    for block in (130, 0):
+        t = 0
+        for o in range(block, block + 130, COLUMNS):
+            t = t * 2 + int.from_bytes(s[o : o + COLUMNS], "big")
+        rows.append((t - _ZEROS).to_bytes(COLUMNS, "big"))
+    return tuple(rows)
+
+
+def _entry_scalar(e: int) -> int:
+    """Return the scalar of entry e of block 0."""
+    k = 0
+    for j in range(5):
+        k += (1 if e >> j & 1 else -1) << COLUMNS * j
+    return k
+
+
+def _point(table: bytes, e: int, o: int) -> tuple:
+    """Return the affine point of entry e in the block at offset o."""
+    o += (e - 16 if e > 15 else 15 - e) * 64
+    y = int.from_bytes(table[o + 32 : o + 64], "big")
+    return int.from_bytes(table[o : o + 32], "big"), (y if e > 15 else P - y)
+
+
+class Comb:
+    """The table of one point, and a secret multiple (b, b * point) that blinds the next scalar.
+
+    The pair changes with every use: b' = 2b + a random entry's scalar.
+    """
+
+    def __init__(self, table: bytes) -> None:
+        self.table = table
+        self.b = 0
+        self.blind = (0, 0, 0)
+
+    def next_blind(self):
+        """Generator: renew the blinding pair; the first time it takes a whole multiplication."""
+        if not self.b:
+            b = random_scalar()
+            xs, ys = [], []
+            yield from columns(((self.table, b),), xs, ys)
+            z = random_scalar() % P
+            y = ys[0] * (z * z % P * z % P) % P
+            self.blind = yield from run(xs[0] * (z * z % P) % P, y, z, xs, ys, 1, COLUMNS)
+            self.b = b
+        else:
+            e = urandom(1)[0] & 31
+            x, y = _point(self.table, e, 0)
+            self.blind = double_add(*self.blind, [x], [y], 0, 1)
+            self.b = (2 * self.b + _entry_scalar(e)) % N
+
+
+def run(X: int, Y: int, Z: int, xs: list, ys: list, i: int, j: int):
+    """Generator: double_add over columns i .. j-1, yielding between slices."""
+    while i < j:
+        m = min(i + _SLICE, j)
+        X, Y, Z = double_add(X, Y, Z, xs, ys, i, m)
+        i = m
+        yield
+    return X, Y, Z
+
+
+def columns(jobs: tuple, xs: list, ys: list):
+    """Generator: append each job's 26 column points; a job is (table, scalar).
+
+    Two table points a column, summed with one inversion for all (Montgomery's trick).  No sum
+    within one comb is exceptional: no two entries of a comb have the same scalar mod n up to sign.
+    """
+    p = P
+    # A random start hides from Euclid's running time what is inverted.
+    acc = random_scalar() % p
+    pre = []
+    todo = []
+    for table, k in jobs:
+        d0, d1 = digits(k)
+        for c in range(COLUMNS):
+            pre.append(acc)
+            x = _point(table, d0[c], 0)[0]
+            acc = acc * (_point(table, d1[c], 1024)[0] - x) % p
+        todo.append((table, d0, d1))
+        yield
+    acc = inverse(acc, p)
+    yield
+    for table, d0, d1 in reversed(todo):
+        o = len(xs)
+        for c in range(COLUMNS - 1, -1, -1):
+            x, y = _point(table, d0[c], 0)
+            u, v = _point(table, d1[c], 1024)
+            t = acc * pre.pop() % p * (v - y) % p
+            acc = acc * (u - x) % p
+            u = (t * t - x - u) % p
+            xs.insert(o, u)
+            ys.insert(o, (t * (x - u) - y) % p)
+        yield
+
+
+def multiply(k: int, combs: tuple):
+    """Generator: return [(x, y), ...], k times each comb's point; k is secret, 0 < k < n.
+
+    The scalar is blinded by each comb's own pair: k P = (k - 2^26 b) P + 2^26 (b P), where the
+    second term costs nothing, being what the accumulator starts from.
+    """
+    p = P
+    jobs = []
+    for c in combs:
+        yield from c.next_blind()
+        jobs.append((c.table, (k - (c.b << COLUMNS)) % N))
+    xs, ys = [], []
+    # reversed: columns() appends the last job's points first
+    yield from columns(tuple(jobs), xs, ys)
+    out = []
+    o = len(xs)
+    for c in combs:
+        o -= COLUMNS
+        out.append((yield from run(*c.blind, xs, ys, o, o + COLUMNS)))
+    i = 1
+    for q in out:
+        i = i * q[2] % p
+    i = p256.secret_inverse(i, p)
+    if len(out) == 1:
+        zs = (i,)
+    else:
+        zs = (i * out[1][2] % p, i * out[0][2] % p)
+    yield
+    res = []
+    for (X, Y, Z), i in zip(out, zs):
+        j = i * i % p
+        res.append((X * j % p, Y * (i * j % p) % p))
+    return res
+
+
+def multiply_add(u: int, g: Comb, v: int, q: Comb):
+    """Generator: return Jacobian u * (g's point) + v * (q's point); public scalars below n.
+
+    Z = 0 says that an exceptional case was met: ask ladder.multiply_add then.
+    """
+    p = P
+    xs: list = []
+    ys: list = []
+    yield from columns(((g.table, u), (q.table, v)), xs, ys)
+    acc = 1
+    pre = []
+    for c in range(COLUMNS):
+        pre.append(acc)
+        acc = acc * (xs[c + COLUMNS] - xs[c]) % p
+    if not acc:
+        return 0, 0, 0
+    acc = inverse(acc, p)
+    yield
+    while pre:
+        u = xs.pop()
+        v = ys.pop()
+        c = len(pre) - 1
+        x = xs[c]
+        t = acc * pre.pop() % p * (v - ys[c]) % p
+        acc = acc * (u - x) % p
+        u = (t * t - x - u) % p
+        ys[c] = (t * (x - u) - ys[c]) % p
+        xs[c] = u
+    yield
+    return (yield from run(xs[0], ys[0], 1, xs, ys, 1, COLUMNS))
+
+
+def build(x: int, y: int):
+    """Generator: return the table (bytes) of the affine point (x, y)."""
+    p = P
+    teeth = []
+    X, Y, Z = x, y, 1
+    for j in range(10):
+        teeth.append((X, Y, Z))
+        if j < 9:
+            for m in (6, 10, 10):
+                X, Y, Z = double(X, Y, Z, m)
+                yield
+    _normalise(teeth)
+    points = []
+    for block in (0, 5):
+        # twice the lower teeth, to walk from one entry to the next
+        twice = [double(*q, 1, 1) for q in teeth[block : block + 4]]
+        _normalise(twice)
+        first = teeth[block + 4] + (1,)
+        for q in teeth[block : block + 4]:
+            first = p256.add(*first, q[0], p - q[1])
+        entries = [first]
+        for j in range(4):
+            for e in range(1 << j):
+                entries.append(p256.add(*entries[e], *twice[j]))
+            yield
+        _normalise(entries)
+        points.extend(entries)
+        yield
+    return b"".join([q.to_bytes(32, "big") for xy in points for q in xy])
+
+
+def _normalise(points: list) -> None:
+    """Make a list of (public) Jacobian points affine in place, with one inversion."""
+    p = P
+    acc = 1
+    pre = []
+    for q in points:
+        pre.append(acc)
+        acc = acc * q[2] % p
+    acc = inverse(acc, p)
+    for n in range(len(points) - 1, -1, -1):
+        X, Y, Z = points[n]
+        i = acc * pre[n] % p
+        acc = acc * Z % p
+        j = i * i % p
+        points[n] = (X * j % p, Y * (i * j % p) % p)
