@@ -40,3 +40,12 @@ def random_int(bits: int) -> int:
 def randbelow(limit: int) -> int:
     """A random integer in [0, limit); the bias of 64 spare bits is far below notice."""
     return random_int(64 + 32) % limit
+
+
+def run(steps):  # type: ignore[no-untyped-def]
+    """Drive a generator of steps to its end without giving way, and return its result."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value

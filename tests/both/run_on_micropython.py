@@ -1,31 +1,32 @@
-"""Run every test function of one module on MicroPython and print one JSON line for each.
-
-    micropython run_on_micropython.py FOLDER_OF_DEVICE FOLDER_OF_TESTS MODULE
-"""
+"""Run every test function of a module on MicroPython and print one JSON line for each."""
 
 import gc
 import io
 import json
 import sys
 
-sys.path[:] = [sys.argv[1], sys.argv[2]] + sys.path
-try:
-    module = __import__(sys.argv[3])
-except BaseException as error:
+
+def trace(error):
+    """The traceback as text."""
     text = io.StringIO()
     sys.print_exception(error, text)
-    print("\n" + json.dumps({"test": None, "error": text.getvalue()}))
-    sys.exit(1)
+    return text.getvalue()
 
-for name in sorted(dir(module)):
-    if not name.startswith("test_"):
-        continue
-    gc.collect()
-    outcome = {"test": name, "error": None}
+
+def run(module):
+    """Import the module of that name and call its test functions."""
     try:
-        getattr(module, name)()
-    except BaseException as error:
-        text = io.StringIO()
-        sys.print_exception(error, text)
-        outcome["error"] = text.getvalue()
-    print("\n" + json.dumps(outcome))
+        tests = __import__(module)
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the other side reports it
+        print("\n" + json.dumps({"test": "", "error": trace(error)}))
+        sys.exit(1)
+    for name in sorted(dir(tests)):
+        if not name.startswith("test_"):
+            continue
+        gc.collect()
+        outcome = {"test": name, "error": None}
+        try:
+            getattr(tests, name)()
+        except BaseException as error:  # noqa: BLE001 - as above
+            outcome["error"] = trace(error)
+        print("\n" + json.dumps(outcome))

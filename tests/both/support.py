@@ -1,5 +1,9 @@
 """What the tests that run on both interpreters share: no pytest, nothing that MicroPython lacks."""
 
+from fwnode.compat import run
+
+__all__ = ["raises", "run"]
+
 
 def raises(kind: type, function, *args, **kwargs):
     """Call `function` and return the exception of class `kind` that it raises."""
@@ -11,11 +15,3 @@ def raises(kind: type, function, *args, **kwargs):
         return error
     raise AssertionError("{} did not raise {}".format(function, kind.__name__))
 
-
-def run(steps):
-    """Drive a generator of steps to its end and return its result."""
-    try:
-        while True:
-            next(steps)
-    except StopIteration as end:
-        return end.value

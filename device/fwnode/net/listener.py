@@ -5,7 +5,7 @@ import asyncio
 from fwnode.compat import const
 from fwnode.net import NetError
 from fwnode.net.http import PATH, BadHttp, answer, content_length, read_body, read_head
-from fwnode.net.tcp import close, readinto
+from fwnode.net.tcp import address, close, readinto
 
 PEER_WIRE = const(0x13)
 MAX_OPEN = const(6)  # a board has about ten sockets in all
@@ -71,19 +71,20 @@ class Listener:
             await close(writer)
 
     async def _serve(self, reader, writer) -> None:  # type: ignore[no-untyped-def]
+        ip = address(writer.get_extra_info("peername"))[0]
         first = bytearray(1)
         count = await asyncio.wait_for(readinto(reader, memoryview(first)), HEAD_TIMEOUT_S)
         if not count:
             return
         if first[0] == PEER_WIRE:
-            await self.on_peer(reader, writer, writer.get_extra_info("peername")[0])
+            await self.on_peer(reader, writer, ip)
             return
         try:
-            await asyncio.wait_for(self._http(_First(bytes(first), reader), reader, writer), 4 * HEAD_TIMEOUT_S)
+            await asyncio.wait_for(self._http(_First(bytes(first), reader), reader, writer, ip), 4 * HEAD_TIMEOUT_S)
         except BadHttp as error:
             await answer(writer, error.status, str(error).encode(), "text/plain")
 
-    async def _http(self, head, reader, writer) -> None:  # type: ignore[no-untyped-def]
+    async def _http(self, head, reader, writer, ip) -> None:  # type: ignore[no-untyped-def]
         line, headers = await read_head(head)
         parts = line.split()
         if len(parts) != 3:
@@ -93,6 +94,6 @@ class Listener:
             await answer(writer, 404 if body is None else 200, body or b"")
         elif parts[0] == "POST" and parts[1] == PATH:
             message = await read_body(reader, content_length(headers, self.max_message))
-            await answer(writer, 200, await self.on_message(message, writer.get_extra_info("peername")[0]))
+            await answer(writer, 200, await self.on_message(message, ip))
         else:
             raise BadHttp("http: {} {} is not served here".format(parts[0], parts[1][:40]), 404)

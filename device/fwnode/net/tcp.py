@@ -62,6 +62,14 @@ async def connect(host: str, port: int, local: str | None = None, timeout_ms: in
         raise NetError("{}:{}: {}".format(host, port, error))
 
 
+def address(raw) -> tuple:  # type: ignore[no-untyped-def]
+    """(IPv4 address, port) of a peer as the interpreter gives it: a tuple, or a packed sockaddr on the Unix port."""
+    if isinstance(raw, (bytes, bytearray)):
+        _, packed, port = socket.sockaddr(raw)[:3]  # type: ignore[attr-defined]
+        return ".".join(str(byte) for byte in packed[:4]), port
+    return raw[0], raw[1]
+
+
 async def close(writer) -> None:  # type: ignore[no-untyped-def]
     """Close a stream, and mean it: MicroPython's close() alone leaves the socket open."""
     try:

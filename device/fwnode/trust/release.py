@@ -108,6 +108,20 @@ class Release:
         """Bytes in the piece; the last one may be short."""
         return min(self.piece_length, self.size - index * self.piece_length)
 
+    def offered(self, public: bytes, now: int | None) -> bool:
+        """Whether the rollout has reached the board with this key at `now` (seconds since 1970; None: not known).
+
+        A board's place in a release, 0 to 999, is SHA-256(PU ‖ verifier) mod 1000.
+        """
+        if self.rollout is None or now is None:
+            return self.rollout is None
+        start, waves = self.rollout
+        reached = 0
+        for permille, seconds in waves:
+            if now >= start + seconds:
+                reached = permille
+        return int.from_bytes(sha256(public + self.verifier), "big") % 1000 < reached
+
     def check(self, root, now):  # type: ignore[no-untyped-def]
         """Steps: raise Untrusted unless the root's threshold of vendor keys signed it and (if `now`) it has not expired."""
         if now is not None and now > self.expires:

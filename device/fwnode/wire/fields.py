@@ -14,10 +14,11 @@ MAX_MESSAGE = 16384  # bytes of one encoded message
 INT = 0
 BYTES = 1
 DICT = 2
+TEXT = 3  # printable ASCII without spaces
 
-# name: kind, least, most (a value of INT; the length of BYTES; the entries of DICT)
+# name: kind, least, most (a value of INT; the length of BYTES and TEXT; the entries of DICT)
 LIMITS = {
-    "t": (BYTES, 1, 24),
+    "t": (TEXT, 1, 24),
     "net": (BYTES, 8, 8),
     "from": (BYTES, 20, 20),
     "to": (BYTES, 0, 20),
@@ -25,8 +26,8 @@ LIMITS = {
     "ts": (INT, 0, 1 << 40),
     "cert": (BYTES, 1, 400),
     "pu": (BYTES, 65, 65),
-    "d": (BYTES, 1, 32),
-    "v": (BYTES, 1, 17),
+    "d": (TEXT, 1, 32),
+    "v": (TEXT, 1, 17),
     "port": (INT, 1024, 65535),
     "ticket": (BYTES, 16, 512),
     "box": (BYTES, 82, MAX_MESSAGE - 1024),
@@ -37,7 +38,7 @@ LIMITS = {
     "l": (DICT, 2, 2),
     "req": (BYTES, 20, 20),
     "res": (BYTES, 20, 20),
-    "o": (BYTES, 1, 16),
+    "o": (TEXT, 1, 16),
     "ask": (BYTES, 1, 1000),
     "join": (BYTES, 32, 32),
     "nonce": (INT, 0, (1 << 32) - 1),
@@ -80,11 +81,13 @@ def check_value(name: str, value: object) -> None:
         if not least <= value <= most:
             raise WireError("{}: {} is outside {} to {}".format(name, value, least, most))
         return
-    expected = bytes if kind == BYTES else dict
+    expected = dict if kind == DICT else bytes
     if not isinstance(value, expected):
-        raise WireError("{}: {} expected".format(name, "a string" if kind == BYTES else "a dictionary"))
+        raise WireError("{}: {} expected".format(name, "a dictionary" if kind == DICT else "a string"))
     if not least <= len(value) <= most:
         raise WireError("{}: {} bytes or entries, limits {} to {}".format(name, len(value), least, most))
+    if kind == TEXT and not all(0x21 <= byte < 0x7F for byte in value):
+        raise WireError("{}: printable ASCII without spaces expected".format(name))
 
 
 def check_shape(message: dict, must: tuple, may: tuple, where: str) -> None:

@@ -1,0 +1,28 @@
+"""Who a node is, in every role that it plays."""
+
+
+class Identity:
+    """A node's keys and what it tells about itself.
+
+    `credential` is ("cert", certificate bytes), or ("pu", public key) in an open network; `net` the first 8 bytes of
+    the genesis block's hash; `port` where this node takes messages.
+    """
+
+    def __init__(self, private: bytes, public: bytes, credential: tuple, model: str, net: bytes, port: int) -> None:
+        self.private = private
+        self.public = public
+        self.credential = credential
+        self.model = model
+        self.net = net
+        self.port = port
+
+
+class Counters:
+    """What was dropped, by reason."""
+
+    def __init__(self) -> None:
+        self.by_reason: dict = {}
+
+    def count(self, reason: str) -> None:
+        """One more dropped for `reason`."""
+        self.by_reason[reason] = self.by_reason.get(reason, 0) + 1
