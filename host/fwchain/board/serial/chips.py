@@ -1,7 +1,8 @@
 """What a chip answers when it is asked who it is: registers, eFuses, identifiers.
 
 Sources: Espressif's technical reference manuals (eFuse controller, SPI controller) and esptool's
-`targets/esp32.py`, `esp32s3.py`, `esp32c3.py`, which read these registers. Everything not named here reads as 0.
+`targets/esp32.py`, `esp32s3.py`, `esp32c3.py`, which read these registers. Everything not named
+here reads as 0.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ class Chip:
     watchdog_config: int = 0  # register that arms the RTC watchdog; 0: esptool does not use it here
 
     def security_info(self) -> bytes:
-        """Answer to GET_SECURITY_INFO: flags, crypt count, key purposes, chip ID, API version; no fuse burnt."""
+        """Answer to GET_SECURITY_INFO: flags, crypt count, key purposes, chip ID, API version; no
+        fuse burnt.
+        """
         return bytes(12) + self.image_chip_id.to_bytes(4, "little") + bytes(4)
 
 

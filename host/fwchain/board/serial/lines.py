@@ -1,8 +1,10 @@
-"""DTR and RTS, and the two-transistor circuit that turns them into EN and GPIO0 on most development boards.
+"""DTR and RTS, and the two-transistor circuit that turns them into EN and GPIO0 on most development
+boards.
 
-RTS alone pulls EN low (reset); DTR alone pulls GPIO0 low (download). Both or none: neither. The capacitor on EN
-keeps the chip in reset while a program walks from one state to the next a line at a time, so that the boot mode is
-taken from what DTR is when RTS lets go. Source: Espressif's "Boot Mode Selection", automatic bootloader.
+RTS alone pulls EN low (reset); DTR alone pulls GPIO0 low (download). Both or none: neither. The
+capacitor on EN keeps the chip in reset while a program walks from one state to the next a line at a
+time, so that the boot mode is taken from what DTR is when RTS lets go. Source: Espressif's "Boot
+Mode Selection", automatic bootloader.
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ from collections.abc import Callable
 
 
 class ModemLines:
-    """Feeds on DTR and RTS as a client sets them; calls `boot(download)` when the chip leaves reset."""
+    """Feeds on DTR and RTS as a client sets them; calls `boot(download)` when the chip leaves
+    reset.
+    """
 
     def __init__(self, boot: Callable[[bool], None], hold: Callable[[], None]) -> None:
         self._boot = boot

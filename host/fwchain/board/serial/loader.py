@@ -1,8 +1,10 @@
-"""The serial loader in a chip's ROM, and the flasher stub that esptool uploads: the commands that esptool 5 sends.
+"""The serial loader in a chip's ROM, and the flasher stub that esptool uploads: the commands that
+esptool 5 sends.
 
-Sans-I/O: `Loader.feed` takes bytes of the port and returns the bytes to answer with. The ROM starts the stub when
-esptool has uploaded one and asks to run it; the uploaded code itself is not executed. No fuse is burnt, no
-security feature is on. Source: Espressif's "Serial Protocol" (esptool documentation) and esptool's `loader.py`.
+Sans-I/O: `Loader.feed` takes bytes of the port and returns the bytes to answer with. The ROM starts
+the stub when esptool has uploaded one and asks to run it; the uploaded code itself is not executed.
+No fuse is burnt, no security feature is on. Source: Espressif's "Serial Protocol" (esptool
+documentation) and esptool's `loader.py`.
 """
 
 from __future__ import annotations
@@ -48,7 +50,9 @@ class FlashLike(Protocol):
 
 
 class Loader:
-    """One stay in download mode. `leave()` is called when the loader is told to run the firmware."""
+    """One stay in download mode. `leave()` is called when the loader is told to run the
+    firmware.
+    """
 
     def __init__(
         self, chip: Chip, flash: FlashLike, mac: bytes, leave: Callable[[], None] = lambda: None
@@ -173,7 +177,7 @@ class Loader:
     # flash
 
     def _flash_begin(self, body: bytes) -> tuple[int, bytes]:
-        erase, blocks, block_size, offset = struct.unpack_from("<IIII", body)
+        erase, _blocks, block_size, offset = struct.unpack_from("<IIII", body)
         self._writer = FlashWriter(self.flash, offset, erase, block_size, self.stub)
         return 0, b""
 

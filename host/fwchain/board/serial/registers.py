@@ -11,7 +11,9 @@ _READ_SFDP = 0x5A
 
 
 class Registers:
-    """32-bit words by address. Writing the SPI command register runs the flash command that was set up."""
+    """32-bit words by address. Writing the SPI command register runs the flash command that was set
+    up.
+    """
 
     def __init__(self, chip: chips.Chip, mac: bytes, flash_size: int) -> None:
         self._spi = chip.spi

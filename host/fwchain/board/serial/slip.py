@@ -1,4 +1,6 @@
-"""SLIP framing (RFC 1055) as Espressif's serial loader uses it: every frame begins and ends with END."""
+"""SLIP framing (RFC 1055) as Espressif's serial loader uses it: every frame begins and ends with
+END.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,18 @@ def encode(frame: bytes) -> bytes:
 
 
 class Decoder:
-    """Cuts a byte stream into frames; what stands outside a frame, or breaks the escapes, is dropped."""
+    """Cuts a byte stream into frames; what stands outside a frame, or breaks the escapes, is
+    dropped.
+    """
 
     def __init__(self, limit: int = MAX_FRAME) -> None:
         self._limit = limit
         self._frame: bytearray | None = None
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take bytes as they come; returns the frames that they complete (empty frames left out)."""
+        """Take bytes as they come; returns the frames that they complete (empty frames left
+        out).
+        """
         frames = []
         parts = data.split(b"\xc0")
         for index, part in enumerate(parts):

@@ -1,4 +1,6 @@
-"""Writing flash as the ROM loader and the stub do: the ROM erases first, the stub a sector before it programs it."""
+"""Writing flash as the ROM loader and the stub do: the ROM erases first, the stub a sector before
+it programs it.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,8 @@ class LoaderError(Exception):
 class FlashWriter:
     """One FLASH_BEGIN or FLASH_DEFL_BEGIN and the blocks that follow it.
 
-    `size` is in bytes, uncompressed. Blocks come in order; a repeated block (esptool asks again when an answer is
-    lost) is taken once.
+    `size` is in bytes, uncompressed. Blocks come in order; a repeated block (esptool asks again
+    when an answer is lost) is taken once.
     """
 
     def __init__(
@@ -55,7 +57,9 @@ class FlashWriter:
             self._erase(self._end)
 
     def block(self, sequence: int, data: bytes) -> None:
-        """Take block number `sequence`; raises LoaderError when it does not fit what was announced."""
+        """Take block number `sequence`; raises LoaderError when it does not fit what was
+        announced.
+        """
         if sequence == self._next - 1:
             return
         if sequence != self._next:
