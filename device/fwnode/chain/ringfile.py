@@ -1,0 +1,37 @@
+"""The header chain's flash: one file, written in place and flushed after each write."""
+
+import os
+
+from fwnode.chain.headers import FILE_SIZE
+
+
+class RingFile:
+    """A file of fixed size with readinto(offset, buffer) and write(offset, data)."""
+
+    def __init__(self, path: str, size: int = FILE_SIZE) -> None:
+        """Open the file; make it, or bring it to its size, when it is not there or short. Raises OSError."""
+        try:
+            have = os.stat(path)[6]
+        except OSError:
+            have = 0
+        if have < size:
+            with open(path, "ab") as file:
+                blank = bytes(256)
+                while have < size:
+                    have += file.write(blank[: min(256, size - have)])
+        self._file = open(path, "r+b")  # noqa: SIM115
+
+    def readinto(self, offset: int, buffer) -> None:  # type: ignore[no-untyped-def]
+        """Fill the buffer from `offset`."""
+        self._file.seek(offset)
+        self._file.readinto(buffer)
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write the data at `offset`, and through to flash."""
+        self._file.seek(offset)
+        self._file.write(data)
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
