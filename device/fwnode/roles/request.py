@@ -64,6 +64,7 @@ class Request:
         self.id = message.node_id(me.public, r)
         self.state = ASKED
         self.wait_ms = WINDOW_MS
+        self.answer_ms = ANSWER_MS
         self.answers: list = []
         self.silent = 0
         self.with_node = None

@@ -1,0 +1,65 @@
+"""A board's configuration: one JSON file, written at provisioning."""
+
+import json
+
+from fwnode.errors import FwError
+
+PATH = "/fwchain/config.json"
+
+# name: (kind, least, most, default); most is a value for numbers, a length for the rest
+FIELDS = {
+    "network": (str, 1, 64, "fwchain"),
+    "model": (str, 1, 32, None),
+    "platform": (str, 1, 16, None),
+    "nodes": (list, 0, 8, []),
+    "port": (int, 1024, 65535, 4567),
+    "wifi": (list, 0, 8, []),
+    "group": (str, 0, 15, ""),
+    "group_port": (int, 1024, 65535, 4568),
+    "check_s": (int, 1, 7 * 86400, 3600),
+    "retry_s": (int, 1, 86400, 60),
+    "upload_kbps": (int, 1, 100000, 1000),
+    "open": (bool, 0, 1, False),
+    "events": (bool, 0, 1, True),
+}
+
+
+class ConfigError(FwError):
+    """The configuration cannot be used; the text names the field and the limit."""
+
+
+class Config:
+    """The fields of FIELDS as attributes."""
+
+    def __init__(self, values: dict) -> None:
+        """Check and take `values`; raises ConfigError."""
+        for name in values:
+            if name not in FIELDS:
+                raise ConfigError("config: unknown field {}".format(name))
+        for name, (kind, least, most, default) in FIELDS.items():
+            value = values.get(name, default)
+            if value is None:
+                raise ConfigError("config: field {} is missing".format(name))
+            if type(value) is not kind:
+                raise ConfigError("config: {}: {} expected".format(name, kind.__name__))
+            size = value if kind in (int, bool) else len(value)
+            if not least <= size <= most:
+                raise ConfigError("config: {}: {} is outside {} to {}".format(name, size, least, most))
+            setattr(self, name, value)
+        for url in self.nodes:  # type: ignore[attr-defined]
+            if not isinstance(url, str) or not url.startswith("http://"):
+                raise ConfigError("config: nodes: {!r} does not start with http://".format(url))
+
+
+def load(path: str = PATH) -> Config:
+    """The configuration in the file; raises ConfigError."""
+    try:
+        with open(path) as file:
+            values = json.load(file)
+    except OSError:
+        raise ConfigError("config: no {}: this board is not provisioned".format(path))
+    except ValueError:
+        raise ConfigError("config: {} is no JSON".format(path))
+    if not isinstance(values, dict):
+        raise ConfigError("config: {}: an object expected".format(path))
+    return Config(values)

@@ -1,0 +1,82 @@
+"""Carries a request node's exchange over the transports: posts to verification nodes, multicasts to fellows."""
+
+import asyncio
+
+from fwnode.net import NetError
+from fwnode.net.http import PATH, post
+from fwnode.roles import BROADCAST, SEND
+from fwnode.wire.fields import MAX_MESSAGE
+
+PAUSE_S = 1  # before another try
+
+
+async def drive(steps):  # type: ignore[no-untyped-def]
+    """Run steps to their end and return their result; the event loop gets its turn after each."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+        await asyncio.sleep(0)
+
+
+class Courier:
+    """Carries out a request's actions; `nodes` are the verification nodes' URLs, `lan` may be None."""
+
+    def __init__(self, nodes: list, lan, local: str | None, on_error) -> None:  # type: ignore[no-untyped-def]
+        self.nodes = nodes
+        self.lan = lan
+        self.local = local
+        self.on_error = on_error
+
+    async def run(self, request):  # type: ignore[no-untyped-def]
+        """Drive `request` until it ends or has a release to install; returns that last action."""
+        actions = await drive(request.begin())
+        while True:
+            kind = actions[0][0]
+            if kind == BROADCAST:
+                actions = await self._broadcast(request, actions[0][1])
+            elif kind == SEND:
+                actions = await self._send(request, actions[0][1], actions[0][2])
+            else:
+                return actions[0]
+            while not actions:
+                await asyncio.sleep(PAUSE_S)
+                actions = await drive(request.expire())
+
+    async def _broadcast(self, request, data: bytes):  # type: ignore[no-untyped-def]
+        if self.lan:
+            await self._multicast(data)
+        actions: list = []
+        for url in self.nodes:
+            actions = await self._send(request, url, data)
+            if actions:
+                break
+        return actions
+
+    async def _send(self, request, url: str, data: bytes):  # type: ignore[no-untyped-def]
+        try:
+            reply = await post(url + PATH, data, MAX_MESSAGE, self.local, request.answer_ms)
+        except NetError as error:
+            self.on_error(url, str(error))
+            return await drive(request.failed(url))
+        return await drive(request.receive(reply, url))
+
+    async def tell(self, data: bytes) -> bool:
+        """Broadcast a verification log; whether a verification node took it."""
+        taken = False
+        if self.lan:
+            await self._multicast(data)
+        for url in self.nodes:
+            try:
+                await post(url + PATH, data, MAX_MESSAGE, self.local)
+                taken = True
+            except NetError as error:
+                self.on_error(url, str(error))
+        return taken
+
+    async def _multicast(self, data: bytes) -> None:
+        try:
+            await self.lan.broadcast(data)
+        except NetError as error:
+            self.on_error("lan", str(error))
