@@ -1,0 +1,174 @@
+"""`fwchain.toml`: the one configuration file, its keys, their limits and their defaults.
+
+The table below is all there is: reading, checking, writing and the documentation come from it.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fwchain.errors import SetupError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FILE = "fwchain.toml"
+
+
+class ConfigError(SetupError):
+    """A key of fwchain.toml that is unknown, or whose value is outside its limits."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key: its kind (str, int, float, bool, list of str), default, limits (of the value, or of a text's length)."""
+
+    kind: type
+    default: Any
+    least: float
+    most: float
+    text: str
+
+    def check(self, name: str, value: Any) -> Any:
+        """The value when it is of the kind and inside the limits; raises ConfigError."""
+        if self.kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is not self.kind:
+            raise ConfigError(f"{FILE}: {name}: {_KINDS[self.kind]} expected, got {value!r}")
+        if self.kind is list and not all(isinstance(item, str) for item in value):
+            raise ConfigError(f"{FILE}: {name}: every entry is a text")
+        if self.kind is bool:
+            return value
+        size = len(value) if self.kind in (str, list) else value
+        if not self.least <= size <= self.most:
+            what = {str: "characters", list: "entries"}.get(self.kind, "")
+            raise ConfigError(
+                f"{FILE}: {name}: {value!r} is outside the limits {self.least:g} to {self.most:g} {what}".rstrip()
+            )
+        return value
+
+
+_KINDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", list: "a list of texts"}
+
+KEYS: dict[str, dict[str, Key]] = {
+    "node": {
+        "listen": Key(str, "127.0.0.1", 1, 64, "address that the verification node listens on (0.0.0.0: every one)"),
+        "address": Key(str, "", 0, 64, "address or name at which boards reach it; empty: the one above"),
+        "port": Key(int, 4567, 1, 65535, "its port: messages, tracker (TCP and UDP), web seed, chain, dashboard"),
+        "publish_port": Key(int, 4568, 1, 65535, "where vendors publish, over mutual TLS"),
+        "seed_port": Key(int, 4569, 1, 65535, "where its BitTorrent seed listens"),
+        "seed_upload": Key(int, 0, 0, 1 << 31, "upload limit of the seed in bytes a second; 0: none"),
+        "database": Key(str, "sqlite:///node.db", 1, 400, "SQLAlchemy URL; a SQLite path is relative to this folder"),
+        "block_s": Key(float, 2.0, 0.05, 3600, "seconds from the first verification log in the pool to a block"),
+    },
+    "lan": {
+        "group": Key(str, "239.255.70.67", 7, 15, "multicast group of the broadcasts on the local network"),
+        "port": Key(int, 4570, 1024, 65535, "its UDP port"),
+    },
+    "board": {
+        "model": Key(str, "thermometer", 1, 32, "model that new boards and releases have when none is given"),
+        "port": Key(int, 4571, 1024, 65535, "TCP port that a board listens on"),
+        "check_s": Key(float, 3600.0, 0.1, 604800, "seconds between two checks of a board's firmware"),
+    },
+    "release": {
+        "epoch": Key(int, 0, 0, (1 << 31) - 1, "security epoch of new releases; boards go to no lower one"),
+        "days": Key(float, 365.0, 0.001, 36500, "days until a new release expires"),
+    },
+}
+
+SECTIONS = {
+    "node": "The verification node.",
+    "lan": "Broadcasts on the local network.",
+    "board": "What provisioning gives a board.",
+    "release": "What `fwchain release build` puts into a release.",
+}
+
+
+class Config:
+    """The checked configuration: `config["node"]["port"]`, defaults filled in."""
+
+    def __init__(self, values: dict[str, dict[str, Any]] | None = None) -> None:
+        """Check `values` (as TOML gives them); raises ConfigError naming the key and its limit."""
+        given = values or {}
+        for section in given:
+            if section not in KEYS:
+                raise ConfigError(f"{FILE}: [{section}] is no section; there are {_names(KEYS)}")
+            if not isinstance(given[section], dict):
+                raise ConfigError(f"{FILE}: {section} is a section: write [{section}]")
+            for name in given[section]:
+                if name not in KEYS[section]:
+                    raise ConfigError(f"{FILE}: {section}.{name} is no key; [{section}] has {_names(KEYS[section])}")
+        self.values: dict[str, dict[str, Any]] = {
+            section: {
+                name: key.check(f"{section}.{name}", given.get(section, {}).get(name, key.default))
+                for name, key in keys.items()
+            }
+            for section, keys in KEYS.items()
+        }
+        _check_group(self["lan"]["group"])
+
+    def __getitem__(self, section: str) -> dict[str, Any]:
+        return self.values[section]
+
+    @property
+    def address(self) -> str:
+        """Where boards reach the verification node."""
+        node = self["node"]
+        return str(node["address"] or node["listen"])
+
+    @property
+    def url(self) -> str:
+        """The verification node's HTTP face, as boards know it; no slash at the end."""
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"http://{host}:{self['node']['port']}"
+
+    def text(self) -> str:
+        """The file: each key with its value, meaning and limits."""
+        lines = ["# fwchain's configuration. Every key is here; one that is left out has its default."]
+        for section, keys in KEYS.items():
+            lines += ["", f"# {SECTIONS[section]}", f"[{section}]"]
+            for name, key in keys.items():
+                lines.append(f"# {key.text} ({key.least:g} to {key.most:.10g}{_unit(key)}; default {_toml(key.default)})")
+                lines.append(f"{name} = {_toml(self[section][name])}")
+        return "\n".join(lines) + "\n"
+
+
+def load(path: Path) -> Config:
+    """Read and check a file; raises ConfigError."""
+    try:
+        values = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: no valid TOML: {error}") from None
+    return Config(values)
+
+
+def _names(keys: dict[str, Any]) -> str:
+    return ", ".join(keys)
+
+
+def _unit(key: Key) -> str:
+    return {str: " characters", list: " entries"}.get(key.kind, "")
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return repr(value)
+
+
+def _check_group(group: str) -> None:
+    parts = group.split(".")
+    if len(parts) != 4 or not all(p.isdigit() and int(p) < 256 for p in parts) or not 224 <= int(parts[0]) < 240:
+        raise ConfigError(f"{FILE}: lan.group: {group!r} is no multicast address, 224.0.0.0 to 239.255.255.255")
