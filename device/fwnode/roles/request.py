@@ -72,7 +72,7 @@ class Request:
         self.expected: bytes | None = None
         self.release: Release | None = None
         self.repair = False
-        self.tampered = False
+        self.newest_root = root.number
         self._k = 0
         self._last: bytes = b""
         self._tries = 0
@@ -112,6 +112,7 @@ class Request:
         # the signature binds ts to this exchange's r, so it is fresh
         if "ts" in reply and reply["ts"] <= self.root.expires:
             self.clock.learn(reply["ts"])
+        self.newest_root = max(self.newest_root, reply.get("root", 0))
         try:
             return (yield from self._accept(reply, sealed, public, source))
         except (WireError, Untrusted, InvalidKey) as error:
@@ -226,7 +227,6 @@ class Request:
         yield from self._check_release(sealed["m"], self.running)
         if equal(self.release.verifier, self.verifier):
             raise Untrusted("disputed", "the verification node's verifier is not the one that the vendor signed")
-        self.tampered = True
         return (yield from self._ask_peers(6))
 
     def _check_release(self, metainfo: bytes, wanted: str):  # type: ignore[no-untyped-def]

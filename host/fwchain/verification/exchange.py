@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from fwchain.verification.tickets import LIFETIME_S, Ticket, TicketKeys
+from fwchain.verification.tickets import LIFETIME_S, DailyTickets, Ticket, TicketKeys
 from fwnode.compat import run
 from fwnode.crypto import InvalidBox, InvalidKey, equal
 from fwnode.crypto import public_key as public_of
@@ -53,7 +53,7 @@ class Exchange:
         root: Root,
         net: bytes,
         enrolment: str,
-        tickets: TicketKeys,
+        tickets: TicketKeys | DailyTickets,
         releases: Releases,
         peers: Callable[[Release], Iterable[tuple[str, int, bool]]],
         on_log: Callable[[bytes, dict[str, Any]], None],

@@ -6,7 +6,11 @@ accepted, so that a key can be changed while exchanges run.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +22,7 @@ from fwnode.wire import WireError
 from fwnode.wire.bencode import decode_dict, encode
 
 LIFETIME_S = 600
+KEY_LIFE_S = 86400
 KEY_BYTES = 32
 _ID = 4
 _NONCE = 12
@@ -84,3 +89,31 @@ class TicketKeys:
             )
         except KeyError as error:
             raise WireError(f"ticket: field {error} is missing") from None
+
+
+class DailyTickets:
+    """Tickets under a key that changes every day, the same for every process that has the node's private key."""
+
+    def __init__(self, private: bytes, clock: Callable[[], float] = time.time) -> None:
+        self._private = private
+        self._clock = clock
+        self._day = -1
+        self._keys: TicketKeys
+
+    def _current(self) -> TicketKeys:
+        day = int(self._clock()) // KEY_LIFE_S
+        if day != self._day:
+            self._keys = TicketKeys(self._derive(day), self._derive(day - 1))
+            self._day = day
+        return self._keys
+
+    def _derive(self, day: int) -> bytes:
+        return hmac.new(self._private, b"fwchain/1 ticket key %d" % day, hashlib.sha256).digest()
+
+    def seal(self, ticket: Ticket) -> bytes:
+        """As TicketKeys.seal, with today's key."""
+        return self._current().seal(ticket)
+
+    def open(self, data: bytes, now: float) -> Ticket:
+        """As TicketKeys.open, with today's key or yesterday's."""
+        return self._current().open(data, now)

@@ -1,0 +1,72 @@
+"""A node's part in the swarm: fetches the release that it installs, and seeds the one that it runs."""
+
+from fwnode.swarm.router import Router
+from fwnode.swarm.seed import Seeder
+
+
+class Sharing:
+    """The peer-wire side of `node`: one port for both directions."""
+
+    def __init__(self, node) -> None:  # type: ignore[no-untyped-def]
+        self.node = node
+        self.router = Router()
+        self.seeder = None
+        self._told = -1
+
+    async def on_peer(self, reader, writer, ip: str) -> None:  # type: ignore[no-untyped-def]
+        """A connection of the peer wire, its first byte consumed."""
+        await self.router.on_peer(reader, writer, ip)
+
+    async def seed(self) -> None:
+        """Serve the running release straight out of the slot; nothing when its bytes are not what was signed."""
+        boot = self.node.boot
+        if boot.release is None or not boot.genuine or self.seeder is not None:
+            return
+        self.seeder = Seeder(
+            boot.release,
+            boot.stream,
+            self.node.peer_id,
+            self.node.courier.local,
+            self.node.config.port,
+            up_rate=self.node.config.upload_kbps * 1024,
+            on_event=self._event,
+        )
+        self.router.add(self.seeder)
+        self.seeder.start()
+        self.node.hooks.state("seeding", version=boot.release.version, info_hash=boot.release.info_hash.hex())
+
+    async def download(self, release, storage, peers: list) -> None:  # type: ignore[no-untyped-def]
+        """Fetch the whole of `release` into `storage`, serving what is there meanwhile; raises SwarmError."""
+        from fwnode.swarm.download import Download
+
+        if self.seeder is not None:  # a board has about ten sockets: one release at a time
+            self.router.remove(self.seeder)
+            await self.seeder.close()
+            self.seeder = None
+        fetch = Download(
+            release,
+            storage,
+            [(ip, port) for ip, port, _ in peers],
+            self.node.peer_id,
+            self.node.courier.local,
+            self.node.config.port,
+            trackers=release.trackers,
+            web_seeds=release.web_seeds,
+            up_rate=self.node.config.upload_kbps * 1024,
+            on_event=self._event,
+        )
+        self.router.add(fetch)
+        try:
+            await fetch.run()
+        finally:
+            self.router.remove(fetch)
+            await fetch.close()
+        down = {ip: counts[0] for ip, counts in fetch.stats.items() if counts[0]}
+        up = {ip: counts[1] for ip, counts in fetch.stats.items() if counts[1]}
+        self.node.hooks.state("downloaded", version=release.version, size=release.size, down=down, up=up)
+
+    def _event(self, kind: str, fields: dict) -> None:
+        if kind in ("resumed", "piece", "bad-piece", "banned", "source", "web-seed"):
+            self.node.hooks.state("swarm-" + kind, **fields)
+
+
