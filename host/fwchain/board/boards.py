@@ -45,9 +45,7 @@ def folder() -> Path:
     for place in (package / "boards", package / "_data" / "boards", package.parents[1] / "boards"):
         if place.is_dir():
             return place
-    raise BoardError(
-        "the boards/ folder is neither in the package nor beside it: reinstall fwchain"
-    )
+    raise BoardError("the boards/ folder is neither in the package nor beside it: reinstall fwchain")
 
 
 def names() -> list[str]:

@@ -83,9 +83,7 @@ class BootLoader:
         """Choose and check; raises NoBootableApp, or TableError without a partition table."""
         self._banner(cause)
         try:
-            entries = parts.parse(
-                self.nor.mem[parts.TABLE_OFFSET : parts.TABLE_OFFSET + parts.TABLE_MAX]
-            )
+            entries = parts.parse(self.nor.mem[parts.TABLE_OFFSET : parts.TABLE_OFFSET + parts.TABLE_MAX])
         except parts.TableError as error:
             self.log.line("E", "flash_parts", str(error))
             self.log.line("E", "boot", "Failed to verify partition table")
@@ -147,8 +145,7 @@ class BootLoader:
             line(
                 "I",
                 "boot",
-                f"{number:2d} {name:<16} {usage:<16} {kind:02x} {subtype:02x} "
-                f"{offset:08x} {size:08x}",
+                f"{number:2d} {name:<16} {usage:<16} {kind:02x} {subtype:02x} {offset:08x} {size:08x}",
             )
         line("I", "boot", "End of partition table")
 
@@ -205,14 +202,11 @@ class BootLoader:
 
     def _loaded(self, entry: tuple, slot: int, length: int) -> Boot:
         offset = entry[2]
-        for number, (address, at, size) in enumerate(
-            appimage.segments(self.nor.mem, offset, entry[3])[0]
-        ):
+        for number, (address, at, size) in enumerate(appimage.segments(self.nor.mem, offset, entry[3])[0]):
             self.log.line(
                 "I",
                 "esp_image",
-                f"segment {number}: paddr={at:08x} vaddr={address:08x} size={size:05x}h "
-                f"({size:6d}) map",
+                f"segment {number}: paddr={at:08x} vaddr={address:08x} size={size:05x}h ({size:6d}) map",
             )
         self.log.line("I", "boot", f"Loaded app from partition at offset 0x{offset:x}")
         self.log.line("I", "boot", "Disabling RNG early entropy source...")

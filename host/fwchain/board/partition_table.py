@@ -14,9 +14,7 @@ from fwchain.board.runtime.vb.parts import TABLE_MAX, TABLE_OFFSET, TableError
 __all__ = ["TABLE_OFFSET", "Partition", "PartitionTable", "TableError"]
 
 TYPES = {"app": parts.APP, "data": parts.DATA}
-APP_SUBTYPES = {"factory": parts.FACTORY, "test": parts.TEST} | {
-    f"ota_{n}": parts.OTA_0 + n for n in range(16)
-}
+APP_SUBTYPES = {"factory": parts.FACTORY, "test": parts.TEST} | {f"ota_{n}": parts.OTA_0 + n for n in range(16)}
 DATA_SUBTYPES = {
     "ota": 0x00,
     "phy": 0x01,
@@ -196,9 +194,7 @@ class PartitionTable:
             raise TableError(f"layout ends at 0x{end:x}, flash has 0x{flash_size:x} bytes")
         slots = self.ota_slots
         if len(slots) < 2:
-            raise TableError(
-                f"{len(slots)} OTA slot(s), two are needed: take the OTA variant of the firmware"
-            )
+            raise TableError(f"{len(slots)} OTA slot(s), two are needed: take the OTA variant of the firmware")
         if len({p.size for p in slots}) > 1:
             raise TableError("OTA slots differ in size")
         if self.find(parts.DATA, parts.DATA_OTA) is None:

@@ -10,7 +10,7 @@ How a supervisor uses it:
     port.attach(ours.detach(), process.pid, raw=False)
 
 `on_reset(download)` is called when a client resets the chip: end the process; boot again unless
-`download`. When the process ends by Ctrl-D: `raw = port.raw`, `port.log(b"MPY: soft
+`download`. When the process ends by Ctrl-D: `raw = port.detach()`, `port.log(b"MPY: soft
 reboot\\r\\n")`, start it again (without main.py if `raw`) and `port.attach(…, raw=raw)`.
 """
 

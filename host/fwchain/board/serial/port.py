@@ -61,6 +61,7 @@ class SerialPort:
         self._calls: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._console: Console | None = None
+        self._was_raw = False
         self._loader: Loader | None = None
         self._ends: dict[End, SyncSpotter] = {}
         self._leave_at: float | None = None
@@ -107,12 +108,6 @@ class SerialPort:
     # the supervisor's side
 
     @property
-    def raw(self) -> bool:
-        """True when the console was last seen in raw REPL."""
-        console = self._console
-        return console is not None and console.raw
-
-    @property
     def download(self) -> bool:
         """True while the chip is in download mode."""
         return self._loader is not None
@@ -122,11 +117,18 @@ class SerialPort:
 
         def do() -> None:
             self._detach()
+            self._was_raw = raw
             self._console = Console(fd, pid, raw)
             self._selector.register(fd, selectors.EVENT_READ, self._console)
             self._console.flush()
 
         self._call(do)
+
+    def detach(self) -> bool:
+        """The process has ended: pass on its last words. True when it was in raw REPL."""
+        self._call(self._detach)
+        self.drain()
+        return self._was_raw
 
     def log(self, data: bytes) -> None:
         """Say something on the port that no program says: the ROM's and the boot loader's lines."""
@@ -293,7 +295,6 @@ class SerialPort:
 
     def _detach(self) -> None:
         if self._console is not None:
-            self._console.flush()
             last = self._console.receive()
             while last:
                 self._broadcast(last)
@@ -301,6 +302,7 @@ class SerialPort:
                 last = self._console.receive()
             if self._console.fd in self._selector.get_map():
                 self._selector.unregister(self._console.fd)
+            self._was_raw = self._console.raw
             self._console.close()
             self._console = None
 

@@ -34,14 +34,10 @@ def segments(mem, offset, size):
     segment).
     """
     if mem[offset] != MAGIC:
-        raise BadImage(
-            "image at 0x{:x} has invalid magic byte (nothing flashed here?)".format(offset)
-        )
+        raise BadImage("image at 0x{:x} has invalid magic byte (nothing flashed here?)".format(offset))
     count = mem[offset + 1]
     if count > MAX_SEGMENTS:
-        raise BadImage(
-            "image at 0x{:x} segment count {} exceeds max {}".format(offset, count, MAX_SEGMENTS)
-        )
+        raise BadImage("image at 0x{:x} segment count {} exceeds max {}".format(offset, count, MAX_SEGMENTS))
     found = []
     at = offset + 24
     end = min(offset + size, len(mem))
@@ -53,17 +49,9 @@ def segments(mem, offset, size):
         if length % 4 or length >= SIXTEEN_MB:
             raise BadImage("Segment {} length 0x{:x} is invalid".format(index, length))
         if _mapped(address) and at % MMU_PAGE != address % MMU_PAGE:
-            raise BadImage(
-                "Segment {} load address 0x{:08x}, doesn't match data 0x{:08x}".format(
-                    index, address, at
-                )
-            )
+            raise BadImage("Segment {} load address 0x{:08x}, doesn't match data 0x{:08x}".format(index, address, at))
         if at + length > end:
-            raise BadImage(
-                "Image length {} doesn't fit in partition length {}".format(
-                    at + length - offset, size
-                )
-            )
+            raise BadImage("Image length {} doesn't fit in partition length {}".format(at + length - offset, size))
         found.append((address, at, length))
         at += length
     return found, at

@@ -43,9 +43,7 @@ class Nor:
 
     def _check(self, offset, length):
         if offset < 0 or length < 0 or offset + length > self.size:
-            raise FlashError(
-                "flash: {} bytes at 0x{:x}, chip has {}".format(length, offset, self.size)
-            )
+            raise FlashError("flash: {} bytes at 0x{:x}, chip has {}".format(length, offset, self.size))
 
     def _count(self, offset, table):
         """Count one operation; returns the phase of the power cut that strikes it, or None."""
@@ -77,9 +75,7 @@ class Nor:
         """Erase whole sectors."""
         self._check(offset, length)
         if offset % SECTOR or length % SECTOR:
-            raise FlashError(
-                "flash: erase of {} at 0x{:x} is not by sectors".format(length, offset)
-            )
+            raise FlashError("flash: erase of {} at 0x{:x} is not by sectors".format(length, offset))
         mem = self.mem
         for start in range(offset, offset + length, SECTOR):
             phase = self._count(start, st.WEAR + start // SECTOR * 4)

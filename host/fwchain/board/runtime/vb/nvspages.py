@@ -125,9 +125,7 @@ class Pages:
     def _start(self, page):
         header = struct.pack("<IB", self.next_seq, VERSION) + b"\xff" * 19
         self.next_seq += 1
-        self.nor.program(
-            page, struct.pack("<I", ACTIVE) + header + struct.pack("<I", entry_crc(header))
-        )
+        self.nor.program(page, struct.pack("<I", ACTIVE) + header + struct.pack("<I", entry_crc(header)))
 
     def _set_page(self, page, state):
         self.nor.program(page, struct.pack("<I", state))

@@ -90,9 +90,7 @@ def read(mem, flash_size):
 
 def find(entries, kind, subtype=None, label=None):
     """Entries of that type, subtype (None: any) and label (None: any), in the table's order."""
-    return [
-        e for e in entries if e[0] == kind and subtype in (None, e[1]) and label in (None, e[4])
-    ]
+    return [e for e in entries if e[0] == kind and subtype in (None, e[1]) and label in (None, e[4])]
 
 
 def ota_slots(entries):
