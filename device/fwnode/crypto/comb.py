@@ -15,8 +15,7 @@ from .p256 import N, P, double, double_add, inverse, random_scalar
 COLUMNS = 26
 TABLE = 2048  # bytes: 2 blocks of 16 points of x and y, 32 bytes each, big-endian
 _SLICE = 4  # columns between two yields
-_OFFSET = (1 << 260) - 1
-_ZEROS = 0x30 * 31 * ((1 << 208) // 255)  # what the ASCII zeros of five bin() rows add up to
+_ZEROS = 0x30 * 31 * int.from_bytes(b"\1" * COLUMNS, "big")  # the ASCII zeros of five rows
 
 
 def digits(k: int) -> tuple:
@@ -26,7 +25,8 @@ def digits(k: int) -> tuple:
     """
     if not k & 1:
         k += N  # the digits +-1 make odd numbers only
-    s = bin((k + _OFFSET) >> 1 | 1 << 260)[3:].encode()
+    # digit +-1 is bit 1, 0 of (k + 2^260 - 1) / 2; above that a 1, to keep the zeros in front
+    s = bin((k >> 1) + (3 << 259))[3:].encode()
     rows = []
     for block in (130, 0):
         t = 0
@@ -36,19 +36,16 @@ def digits(k: int) -> tuple:
     return tuple(rows)
 
 
+# where entry 0..31 stands in its block's table
+_OFFSETS = tuple([64 * (15 - e if e < 16 else e - 16) for e in range(32)])
+
+
 def _entry_scalar(e: int) -> int:
     """Return the scalar of entry e of block 0."""
     k = 0
     for j in range(5):
         k += (1 if e >> j & 1 else -1) << COLUMNS * j
     return k
-
-
-def _point(table: bytes, e: int, o: int) -> tuple:
-    """Return the affine point of entry e in the block at offset o."""
-    o += (e - 16 if e > 15 else 15 - e) * 64
-    y = int.from_bytes(table[o + 32 : o + 64], "big")
-    return int.from_bytes(table[o : o + 32], "big"), (y if e > 15 else P - y)
 
 
 class Comb:
@@ -74,8 +71,10 @@ class Comb:
             self.b = b
         else:
             e = urandom(1)[0] & 31
-            x, y = _point(self.table, e, 0)
-            self.blind = double_add(*self.blind, [x], [y], 0, 1)
+            o = _OFFSETS[e]
+            x = int.from_bytes(self.table[o : o + 32], "big")
+            y = int.from_bytes(self.table[o + 32 : o + 64], "big")
+            self.blind = double_add(*self.blind, (x,), (y if e > 15 else -y,), 0, 1)
             self.b = (2 * self.b + _entry_scalar(e)) % N
 
 
@@ -90,36 +89,47 @@ def run(X: int, Y: int, Z: int, xs: list, ys: list, i: int, j: int):
 
 
 def columns(jobs: tuple, xs: list, ys: list):
-    """Generator: append each job's 26 column points; a job is (table, scalar).
+    """Generator: append each job's 26 column points, the last job's first; a job: (table, scalar).
 
     Two table points a column, summed with one inversion for all (Montgomery's trick).  No sum
     within one comb is exceptional: no two entries of a comb have the same scalar mod n up to sign.
     """
     p = P
+    get = int.from_bytes
     # A random start hides from Euclid's running time what is inverted.
     acc = random_scalar() % p
     pre = []
     todo = []
-    for table, k in jobs:
-        d0, d1 = digits(k)
+    for t, k in jobs:
+        rows = digits(k)
         for c in range(COLUMNS):
             pre.append(acc)
-            x = _point(table, d0[c], 0)[0]
-            acc = acc * (_point(table, d1[c], 1024)[0] - x) % p
-        todo.append((table, d0, d1))
+            i = _OFFSETS[rows[0][c]]
+            j = _OFFSETS[rows[1][c]] + 1024
+            acc = acc * (get(t[j : j + 32], "big") - get(t[i : i + 32], "big")) % p
+        todo.append((t, rows))
         yield
     acc = inverse(acc, p)
     yield
-    for table, d0, d1 in reversed(todo):
+    while todo:
+        t, rows = todo.pop()
         o = len(xs)
         for c in range(COLUMNS - 1, -1, -1):
-            x, y = _point(table, d0[c], 0)
-            u, v = _point(table, d1[c], 1024)
-            t = acc * pre.pop() % p * (v - y) % p
+            e = rows[0][c]
+            i = _OFFSETS[e]
+            x = get(t[i : i + 32], "big")
+            y = get(t[i + 32 : i + 64], "big")
+            if e < 16:
+                y = -y
+            e = rows[1][c]
+            i = _OFFSETS[e] + 1024
+            u = get(t[i : i + 32], "big")
+            v = get(t[i + 32 : i + 64], "big")
+            v = (v - y if e > 15 else -v - y) * acc % p * pre.pop() % p
             acc = acc * (u - x) % p
-            u = (t * t - x - u) % p
+            u = (v * v - x - u) % p
             xs.insert(o, u)
-            ys.insert(o, (t * (x - u) - y) % p)
+            ys.insert(o, (v * (x - u) - y) % p)
         yield
 
 

@@ -12,9 +12,10 @@ except ImportError:  # CPython: the same face over `cryptography`, for tests
 
 from .hmac import equal
 
-_ONES = ((1 << 1024) - 1) // 255  # 128 coefficients
-_ONES2 = ((1 << 2048) - 1) // 255
-_LOW = (1 << 1024) - 1
+# from_bytes, since mpy-cross would fold an expression into hundreds of decimal digits
+_ONES = int.from_bytes(b"\1" * 128, "big")  # 128 coefficients
+_ONES2 = int.from_bytes(b"\1" * 256, "big")
+_LOW = 255 * _ONES
 
 
 def _spread(x: int) -> int:

@@ -3,29 +3,43 @@
 from os import urandom
 
 from .comb import COLUMNS, Comb, columns
-from .p256 import P, add, affine, double, inverse, random_scalar
+from .p256 import P, add, affine, double, double_add, inverse, random_scalar
 
 _RUN = 6  # doublings between two yields, at most
 
 
-def naf(k: int, width: int) -> list:
-    """Return k's non-zero digits of the width-`width` NAF: (position, odd digit), highest first."""
-    out = []
-    top = 1 << width
+def naf(k: int, width: int, points: list) -> list:
+    """Return k times a point as events (position, x, y), lowest position first.
+
+    The digits are those of the width-`width` NAF: odd, below 2^(width - 1) in magnitude, any two
+    at least `width` positions apart; points[d // 2] is d times the point, affine.
+    """
+    events = []
+    mask = (1 << width) - 1
+    half = mask >> 1
     i = 0
     while k:
-        s = 1
-        while not k & s:
-            s += s
+        d = k & mask
+        if not d:
+            k >>= width
+            i += width
+            continue
+        while not d & 1:
+            d >>= 1
+            k >>= 1
             i += 1
-        k //= s
-        d = k & (top - 1)
-        if d + d > top:
-            d -= top
-        out.append((i, d))
-        k -= d
-    out.reverse()
-    return out
+        d = k & mask
+        if d > half:
+            d = mask - d
+            x, y = points[d >> 1]
+            events.append((i, x, P - y))
+            k = (k >> width) + 1
+        else:
+            x, y = points[d >> 1]
+            events.append((i, x, y))
+            k >>= width
+        i += width
+    return events
 
 
 def odd_multiples(X: int, Y: int, Z: int, count: int):
@@ -63,41 +77,32 @@ def odd_multiples(X: int, Y: int, Z: int, count: int):
     return points
 
 
-def run(X: int, Y: int, Z: int, events: list):
-    """Generator: go down the events [(position, x, y)], highest first, to position 0.
+def run(a: list, b: list, z: int):
+    """Generator: return the Jacobian sum of two lists of events, which it empties; complete.
 
-    Between positions the point is doubled; at each, (x, y) is added.
+    A random z spreads the first point's coordinates.  Z = 0 is the infinite point.
     """
-    i = events[0][0]
-    left = _RUN
-    for n, x, y in events:
-        while i > n:
-            m = min(i - n, left)
-            X, Y, Z = double(X, Y, Z, m)
-            i -= m
-            left -= m
-            if not left:
-                left = _RUN
-                yield
-        if y:  # a y of 0 marks the end (no point of P-256 has it)
+    p = P
+    X = Y = Z = i = 0
+    while a or b:
+        n, x, y = (a if not b or (a and a[-1][0] >= b[-1][0]) else b).pop()
+        m = i - n
+        i = n
+        if not Z:
+            X = z * z % p
+            X, Y, Z = x * X % p, y * (X * z % p) % p, z
+        elif not m:
             X, Y, Z = add(X, Y, Z, x, y)
-    return X, Y, Z
-
-
-def _stream(k: int, width: int, points: list) -> list:
-    """Return the events of k times the point whose odd multiples are given."""
-    events = []
-    for i, d in naf(k, width):
-        x, y = points[abs(d) >> 1]
-        events.append((i, x, y if d > 0 else P - y))
-    return events
-
-
-def _merge(events: list) -> list:
-    """Return events ordered by position, highest first, with an end mark at position 0."""
-    events.sort(key=lambda e: -e[0])
-    events.append((0, 0, 0))
-    return events
+        else:
+            while m > 1:
+                c = min(m - 1, _RUN)
+                X, Y, Z = double(X, Y, Z, c)
+                m -= c
+                yield
+            q = double_add(X, Y, Z, (x,), (y,), 0, 1)
+            # Z = 0: a doubling or a cancellation in between, which the short formulas lack
+            X, Y, Z = q if q[2] else add(*double(X, Y, Z, 1), x, y)
+    return double(X, Y, Z, i)
 
 
 def multiply(k: int, x: int, y: int):
@@ -107,15 +112,10 @@ def multiply(k: int, x: int, y: int):
     """
     r = int.from_bytes(urandom(8), "big") | 1 << 63
     a, b = divmod(k, r)
-    one = [(x, y)]
-    z = random_scalar() % P
-    zz = z * z % P
-    first = _merge(_stream(r, 2, one))
-    X, Y, Z = yield from run(1, 1, 0, first)
-    X, Y, Z = X * zz % P, Y * (zz * z % P) % P, Z * z % P
+    one = ((x, y),)
+    X, Y, Z = yield from run(naf(r, 2, one), [], random_scalar() % P)
     table = yield from odd_multiples(X, Y, Z, 8)
-    events = _merge(_stream(a, 5, table) + _stream(b, 2, one))
-    X, Y, Z = yield from run(1, 1, 0, events)
+    X, Y, Z = yield from run(naf(a, 5, table), naf(b, 2, one), random_scalar() % P)
     return affine(X, Y, Z)
 
 
@@ -127,8 +127,7 @@ def multiply_add(u: int, g: Comb, v: int, x: int, y: int):
     xs: list = []
     ys: list = []
     yield from columns(((g.table, u),), xs, ys)
-    events = [(COLUMNS - 1 - c, xs[c], ys[c]) for c in range(COLUMNS)]
-    if v:
-        table = yield from odd_multiples(x, y, 1, 8)
-        events += _stream(v, 5, table)
-    return (yield from run(1, 1, 0, _merge(events)))
+    table = yield from odd_multiples(x, y, 1, 8)
+    xs.reverse()
+    ys.reverse()
+    return (yield from run(naf(v, 5, table), list(zip(range(COLUMNS), xs, ys)), 1))

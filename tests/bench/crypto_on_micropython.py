@@ -1,0 +1,148 @@
+"""Time every operation of fwnode.crypto and print one JSON line; run by crypto.py.
+
+    micropython crypto_on_micropython.py FOLDER_OF_FWNODE FOLDER_OF_BENCH ROUNDS
+"""
+
+import gc
+import json
+import sys
+import time
+
+sys.path[:] = [sys.argv[1], sys.argv[2]] + sys.path
+
+import crypto_yardstick as yardstick
+from fwnode import crypto
+from fwnode.crypto import comb, gcm, hpke, p256
+
+ROUNDS = int(sys.argv[3])
+MESSAGE = bytes(440)  # req_verchk with its certificate
+INFO = b"fwchain/1 res_verchk"
+
+
+rows = []  # [name, function, its arguments, microseconds, bytes of heap]
+
+
+def row(name: str, function, *args) -> None:
+    """Add an operation to measure."""
+    rows.append([name, function, args, 1 << 40, 0])
+
+
+def time_us(function, args: tuple) -> int:
+    """One call's time in microseconds, begun on a clean heap."""
+    gc.collect()
+    start = time.ticks_us()
+    function(*args)
+    return time.ticks_diff(time.ticks_us(), start)
+
+
+def fill(leave: int):
+    """Allocate until `leave` bytes are free: large pieces, then small ones into the gaps."""
+    filler = None
+    for size in (1024, 256, 64, 16):
+        try:
+            while gc.mem_free() > leave + size:
+                filler = (bytearray(size), filler)
+        except MemoryError:
+            pass
+    return filler
+
+
+def heap_needed(function, args: tuple) -> int:
+    """The least free heap, in bytes and to 256, in which a call passes."""
+    low, high = 0, 64 * 1024
+    while high - low > 256:
+        middle = (low + high) // 2
+        gc.collect()
+        filler = fill(middle)
+        try:
+            function(*args)
+            high = middle
+        except MemoryError:
+            low = middle
+        filler = None  # noqa: F841
+    gc.collect()
+    return high
+
+
+def new_public_key() -> None:
+    """A key that the module has not seen, so that nothing comes from its memory."""
+    crypto.public_key(crypto.generate_key())
+
+
+def products() -> None:
+    """100 products."""
+    a = d
+    b = x
+    p = p256.P
+    for _ in range(100):
+        a * b % p  # noqa: B018
+
+
+key = crypto.generate_key()
+own = crypto.public_key(key)
+other = crypto.generate_key()
+new = crypto.public_key(other)
+signed = crypto.sign(other, MESSAGE)
+kept = crypto.public_key(key)
+box = crypto.seal(own, INFO, MESSAGE, bytes(90))
+metadata = crypto.seal(own, INFO, MESSAGE, bytes(1800))
+
+x, y = p256.decode(new)
+d = int.from_bytes(key, "big")
+z = int.from_bytes(crypto.sha256(MESSAGE), "big")
+r = int.from_bytes(signed[:32], "big")
+s = int.from_bytes(signed[32:], "big")
+assert yardstick.verify(x, y, z, r, s)
+assert yardstick.multiply(d, x, y)[0].to_bytes(32, "big") == crypto.ecdh(key, new)
+
+node = crypto.generate_key()
+kept = crypto.public_key(node)
+signed_kept = crypto.sign(node, MESSAGE)
+gc.collect()
+memory = gc.mem_alloc()
+crypto.precompute(kept)
+crypto.ecdh(key, kept)  # makes the blinding pair, which stays with the comb
+gc.collect()
+memory = gc.mem_alloc() - memory
+
+
+def precompute_again() -> None:
+    """Build the comb, without keeping it."""
+    work = comb.build(x, y)
+    try:
+        while True:
+            next(work)
+    except StopIteration:
+        pass
+
+
+row("yardstick multiply", yardstick.multiply, d, x, y)
+row("yardstick verify", yardstick.verify, x, y, z, r, s)
+row("public_key", new_public_key)
+row("sign", crypto.sign, key, MESSAGE)
+row("verify, precomputed", crypto.verify, kept, MESSAGE, signed_kept)
+row("verify, new key", crypto.verify, new, MESSAGE, signed)
+row("ecdh, precomputed", crypto.ecdh, key, kept)
+row("ecdh, new key", crypto.ecdh, key, new)
+row("seal, precomputed", crypto.seal, kept, INFO, MESSAGE, bytes(90))
+row("seal, new key", crypto.seal, new, INFO, MESSAGE, bytes(90))
+row("unseal", crypto.unseal, key, INFO, MESSAGE, box)
+row("unseal, 1.8 KB", crypto.unseal, key, INFO, MESSAGE, metadata)
+row("precompute", precompute_again)
+row("AES-128-GCM, 440 + 90 bytes", gcm.Gcm(bytes(16)).seal, bytes(12), MESSAGE, bytes(90))
+row("AES-128-GCM, 440 + 1,800 bytes", gcm.Gcm(bytes(16)).seal, bytes(12), MESSAGE, bytes(1800))
+row("HPKE key schedule (HKDF)", hpke.key_schedule, bytes(32), own, own, INFO)
+row("100 products, a * b % p", products)
+
+# Round by round, so that a disturbance meets all of them; the shortest of each counts.
+for _ in range(ROUNDS):
+    crypto.public_key(key)  # a board has one key; unseal knows its public half
+    for line in rows:
+        if line[0] == "unseal":
+            crypto.public_key(key)
+        line[3] = min(line[3], time_us(line[1], line[2]))
+for line in rows:
+    line[4] = heap_needed(line[1], line[2])
+
+out = [[line[0], line[3], line[4]] for line in rows]
+print(json.dumps({"rows": out, "kept": memory, "free": gc.mem_free()}))
