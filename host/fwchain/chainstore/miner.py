@@ -1,0 +1,181 @@
+"""The verification node's block maker: logs of the pool and waiting releases become blocks.
+
+A thread of its own waits until there is a release, sixteen logs, or a log that has waited long
+enough; does the proof of work in slices, gives up when another block became the tip meanwhile,
+signs, and stores the block.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from fwchain.chainstore.errors import StoreError
+from fwchain.chainstore.store import Added, Store
+from fwnode import compat, crypto
+from fwnode.chain import pow
+from fwnode.chain.block import MAX_LOGS, assemble, sign, verification_field
+from fwnode.chain.head import MAX_BLOCK
+from fwnode.chain.record import Log, ReleaseRecord
+from fwnode.errors import FwError
+
+WAIT_S = 5.0  # how long a log waits for others
+OVERHEAD = 1024  # bytes of a block that are not records, and to spare
+SLICES_BETWEEN_LOOKS = 16  # slices of the proof of work between two looks at the tip
+
+
+class Miner:
+    """Makes blocks in `store` with a verification node's private key.
+
+    `on_block(added, data)` is called after each, and `on_error(error)` for what went wrong, in the
+    miner's thread.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        private: bytes,
+        wait_s: float = WAIT_S,
+        on_block: Callable[[Added, bytes], None] | None = None,
+        on_error: Callable[[Exception], None] | None = None,
+    ) -> None:
+        self.store = store
+        self.wait_s = wait_s
+        self._private = private
+        self._public = crypto.public_key(private)
+        self._on_block = on_block
+        self._on_error = on_error
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self._oldest: float | None = None  # when the oldest waiting log was seen, by the monotonic clock
+
+    def start(self) -> None:
+        """Begin to make blocks."""
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="miner", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """End the thread; a block that is not found yet is given up."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+            self._thread = None
+
+    def notify(self) -> None:
+        """There is a new log or release: look at once."""
+        with self._wake:
+            self._wake.notify_all()
+
+    def flush(self) -> list[Added]:
+        """Make blocks, in the caller's thread, until nothing waits."""
+        made = []
+        while (added := self.mine_once()) is not None:
+            made.append(added)
+        return made
+
+    def mine_once(self) -> Added | None:
+        """One block of what waits now; None when nothing does, or another block came first."""
+        release = self._release()
+        chosen = self._logs(MAX_BLOCK - OVERHEAD - (len(release) if release else 0))
+        if not chosen and release is None:
+            return None
+        link = self.store.link()
+        field = verification_field(self._public, True, link, chosen, release)
+        now = int(self.store.clock())
+        root = max(self.store.root.number, link.root)
+        head = self._mine(assemble(link, now, self.store.genesis.difficulty, root, field), link.hash)
+        if head is None:
+            return None
+        sender = {"pu": self._public}
+        data = compat.run(sign(self._private, self.store.net, head, link.counter, root, sender, field))
+        added = self.store.add_block(data)
+        if self._on_block is not None:
+            self._on_block(added, data)
+        return added
+
+    def _mine(self, head: bytes, parent: bytes) -> bytes | None:
+        work = pow.mine(head, self.store.genesis.difficulty)
+        slices = 0
+        while True:
+            try:
+                next(work)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            slices += 1
+            if self._stopping:
+                return None
+            if slices % SLICES_BETWEEN_LOOKS == 0 and self.store.tip().hash != parent:
+                return None
+
+    def _release(self) -> bytes | None:
+        while (data := self.store.waiting_release()) is not None:
+            try:
+                compat.run(ReleaseRecord(data).check(self.store.root))
+            except FwError as error:
+                self._tell(error)
+                self.store.drop_release(data)
+                continue
+            return data
+        return None
+
+    def _logs(self, room: int) -> list[Log]:
+        """Up to sixteen logs of the pool that may stand in a block now; the others are dropped from
+        it.
+        """
+        chosen: list[Log] = []
+        now = int(self.store.clock())
+        for data in self.store.pool(MAX_LOGS):
+            try:
+                log = Log(data, self.store.net)
+                compat.run(log.check(self.store.authority(), now, self.store.genesis.difficulty))
+            except StoreError:
+                raise
+            except FwError as error:
+                self._tell(error)
+                self.store.drop_from_pool(data)
+                continue
+            room -= len(data) + 5
+            if room < 0:
+                break
+            chosen.append(log)
+        return chosen
+
+    def _tell(self, error: Exception) -> None:
+        if self._on_error is not None:
+            self._on_error(error)
+
+    def _due(self) -> float:
+        """Seconds until there is a block to make."""
+        if self.store.waiting_release() is not None:
+            return 0.0
+        waiting = len(self.store.pool(MAX_LOGS))
+        if not waiting:
+            self._oldest = None
+            return self.wait_s
+        now = time.monotonic()
+        if self._oldest is None:
+            self._oldest = now
+        return 0.0 if waiting >= MAX_LOGS else max(0.0, self._oldest + self.wait_s - now)
+
+    def _run(self) -> None:
+        pause = 0.0
+        while True:
+            with self._wake:
+                if pause > 0 and not self._stopping:
+                    self._wake.wait(pause)
+                if self._stopping:
+                    return
+            try:
+                pause = self._due()
+                if pause <= 0:
+                    self._oldest = None
+                    self.mine_once()
+                    pause = 0.01
+            except FwError as error:
+                self._tell(error)
+                pause = 1.0
