@@ -1,0 +1,212 @@
+"""The life of a release on this board: armed, on trial, confirmed or rolled back.
+
+Each step is one atomic write; the last column says what a power cut before its end leaves.
+
+====  =============================================  ====================================================
+step  what is written                                a cut before its end
+====  =============================================  ====================================================
+1     file ``pending.m`` (M), before any erase       nothing begun
+2     the target slot, sector by sector              the old release boots; what is there is hashed, kept
+3     NVS ``pend``, stage ARMED                      as 2: all is there, `finish` runs again
+4     otadata, by ``set_boot``                       the old release boots, otadata tells of no trial: as 3
+5     the boot loader turns NEW into PENDING         a damaged entry: the old release boots, as 3
+6     ``pend`` stage BOOTED, first thing in a boot   still a trial; the next reset rolls it back
+7     ``mark_app_valid_cancel_rollback``             rolled back, blamed on power: tried again later
+8     ``old`` and ``run``                            otadata is VALID, ``pend`` BOOTED: 8 to 12 run again
+9     ``floor``                                      as 8
+10    ``pending.m`` renamed ``running.m``            as 8
+11    failures forgotten, old folders removed        as 8
+12    ``pend`` dropped                               as 8
+====  =============================================  ====================================================
+
+Rolled back (the old release runs though ``pend`` is ARMED or BOOTED): the failure is noted by setting numbers,
+not by adding to them, then ``pend`` becomes FAILED, which stays until the outcome was told.
+"""
+
+import os
+
+from fwnode.compat import const
+from fwnode.update import UpdateError, otadata
+from fwnode.update.boot import PENDING_M, RUNNING_M, version_key
+from fwnode.update.failures import Failures
+from fwnode.update.files import remove_tree
+from fwnode.update.storage import folder_of
+
+ARMED = const(1)
+BOOTED = const(2)
+FAILED = const(3)
+MAX_ARMED = const(4)  # switches that came to nothing without a trace, until that counts as a failure
+
+
+def check(boot):  # type: ignore[no-untyped-def]
+    """Steps: what runs, and what became of the last installation."""
+    pend = boot.keys.record("pend")
+    place = boot.place.encode()
+    active = pend if pend and pend["s"] != FAILED else None
+    here = active is not None and active["p"] == place
+    yield from _find(boot, place, active if here else None)
+    if here and boot.record is active:
+        _booted(boot, active)
+    elif otadata.state(boot.slots, boot.slots.running) in (otadata.NEW, otadata.PENDING):
+        boot.trial = True  # installed by other means; it waits for a confirmation all the same
+    elif active is not None and not here:
+        _not_booted(boot, active)
+    elif pend and pend["s"] == FAILED:
+        boot.outcome = _rolled_back(pend)
+
+
+def _find(boot, place: bytes, active):  # type: ignore[no-untyped-def]
+    """Steps: the first record of this place that the computed verifier agrees with.
+
+    When none does, the M that provisioning left is believed where the verifier agrees; when that does not
+    either, the first record tells what should run, and `genuine` stays false.
+    """
+    found = [(active, PENDING_M)] if active else []
+    for name in ("run", "old"):
+        record = boot.keys.record(name)
+        if record and record["p"] == place:
+            found.append((record, RUNNING_M))
+    first = None
+    for record, name in found:
+        release = boot.read_release(name)
+        boot.use(record, release if release and release.verifier == record["h"] else None)
+        if (yield from boot.verify()):
+            return
+        first = first or (record, boot.release, boot.verifier)
+    release = boot.read_release(RUNNING_M)
+    if release is not None and not boot.below_floor(release.epoch, release.version_key):
+        boot.use(record_of(place, release), release)
+        if (yield from boot.verify()):
+            boot.keys.put_record("run", boot.record)
+            _raise_floor(boot.keys, boot.record)
+            return
+    if first:
+        boot.use(first[0], first[1])
+        boot.verifier = first[2]
+    else:
+        boot.use(None, None)
+        yield from boot.verify()
+
+
+def record_of(place: bytes, release) -> dict:  # type: ignore[no-untyped-def]
+    """What is remembered of a release in its place (a slot's label)."""
+    return {
+        "p": place,
+        "h": release.verifier,
+        "e": release.epoch,
+        "v": release.version.encode(),
+    }
+
+
+def arm(boot, place: bytes, release) -> None:  # type: ignore[no-untyped-def]
+    """Step 3: remember that the release is in its place and about to be switched to."""
+    row = Failures(boot.keys).find(release.verifier)
+    last = boot.keys.record("pend")
+    pend = record_of(place, release)
+    pend["s"] = ARMED
+    pend["w"] = b""  # why it failed
+    pend["n"] = row[1] + 1  # the number of this try
+    pend["c"] = row[2]  # crashes before
+    pend["a"] = 1  # times armed in this try
+    if last and last["h"] == release.verifier and last["s"] == ARMED:
+        pend["a"] += last["a"]
+    boot.keys.put_record("pend", pend)
+
+
+def _booted(boot, pend: dict) -> None:  # type: ignore[no-untyped-def]
+    boot.trial = True
+    if pend["s"] == ARMED:
+        pend["s"] = BOOTED
+        boot.keys.put_record("pend", pend)
+    elif otadata.state(boot.slots, boot.slots.running) == otadata.VALID:
+        _confirmed(boot, pend)  # a cut fell between the confirmation and what follows from it
+
+
+def confirm(boot) -> None:  # type: ignore[no-untyped-def]
+    """Steps 7 to 12; raises UpdateError when the slot does not hold what was installed."""
+    if boot.record and not boot.genuine:
+        raise UpdateError("trial: the verifier differs from the installed one")
+    boot.slots.mark_valid()
+    if boot.record and "s" in boot.record:
+        _confirmed(boot, boot.record)
+    boot.trial = False
+
+
+def _confirmed(boot, pend: dict) -> None:  # type: ignore[no-untyped-def]
+    keys = boot.keys
+    record = {}
+    for key in ("p", "h", "e", "v"):
+        record[key] = pend[key]
+    run = keys.record("run")
+    if run and run["p"] != record["p"]:
+        keys.put_record("old", run)
+    keys.put_record("run", record)
+    _raise_floor(keys, record)
+    boot.files.rename(PENDING_M, RUNNING_M)
+    Failures(keys).forget(record["h"])
+    clean(boot, [record["h"]])
+    keys.drop("pend")
+    boot.record = record
+    boot.trial = False
+    boot.outcome = ("updated", record["v"].decode(), "")
+
+
+def _raise_floor(keys, record: dict) -> None:  # type: ignore[no-untyped-def]
+    floor = keys.record("floor") or {"e": 0, "v": b"0.0.0"}
+    if version_key(record["v"]) > version_key(floor["v"]):
+        floor["v"] = record["v"]
+    floor["e"] = max(floor["e"], record["e"])
+    keys.put_record("floor", floor)
+
+
+def _not_booted(boot, pend: dict) -> None:  # type: ignore[no-untyped-def]
+    """The installed release does not run: rolled back, not startable, or never switched to."""
+    state = otadata.state(boot.slots, boot.slots.target)
+    reason = pend["w"].decode()
+    if pend["s"] == BOOTED or state in (otadata.ABORTED, otadata.INVALID):
+        reason = reason or ("power" if _lost_power(boot) else "crash")
+    elif state in (otadata.NEW, otadata.PENDING) or pend["a"] >= MAX_ARMED:
+        reason = "image"  # the boot loader did not start what had been verified: flash or power
+    else:
+        return  # cut before the switch
+    failures = Failures(boot.keys)
+    failures.record(pend["h"], pend["n"], pend["c"] + int(reason == "crash"), reason == "check")
+    boot.files.remove(PENDING_M)
+    if boot.genuine:
+        clean(boot, [boot.record["h"]])
+    pend["s"] = FAILED
+    pend["w"] = reason.encode()
+    boot.keys.put_record("pend", pend)
+    boot.outcome = _rolled_back(pend)
+
+
+def _lost_power(boot) -> bool:  # type: ignore[no-untyped-def]
+    if boot.power_lost is None:
+        import machine
+
+        boot.power_lost = machine.reset_cause() in (machine.PWRON_RESET, machine.HARD_RESET)
+    return boot.power_lost
+
+
+def told(boot) -> None:  # type: ignore[no-untyped-def]
+    """Forget the failure that was reported."""
+    pend = boot.keys.record("pend")
+    if pend and pend["s"] == FAILED:
+        boot.keys.drop("pend")
+
+
+def clean(boot, keep: list) -> None:  # type: ignore[no-untyped-def]
+    """Remove all folders of path files but those of the verifiers in `keep`."""
+    try:
+        names = os.listdir(boot.root)
+    except OSError:
+        return
+    folders = [folder_of(verifier, boot.root) for verifier in keep]
+    for name in names:
+        path = boot.root + "/" + name
+        if path not in folders:
+            remove_tree(path)
+
+
+def _rolled_back(pend: dict) -> tuple:
+    return "rolled_back", pend["v"].decode(), pend["w"].decode()

@@ -1,0 +1,97 @@
+"""What is not installed, and that nothing is erased or switched for it."""
+
+import fake_esp32
+from fwnode.update import Refused, SlotError, StorageError
+from fwnode.update.failures import Failures
+from fwnode.update.install import Install
+from support import raises
+from update_node import DAY, MODEL, Node, filler, new_version, refused, slot_release
+
+IMAGE, RELEASE = new_version("1.1.0")
+
+
+def test_refused_before_the_first_erase():
+    node = Node()
+    boot = node.boot()
+    assert refused(boot, slot_release(IMAGE, model="other")) == "model"
+    assert refused(boot, slot_release(IMAGE, platform="esp32")) == "platform"
+    assert refused(boot, RELEASE, platform="esp32") == "platform"
+    assert refused(boot, slot_release(IMAGE, "0.9.9")) == "version"
+    assert refused(boot, node.first) == "same"
+    big = fake_esp32.app_image(filler(0x3000), "1.2.0")
+    assert refused(boot, slot_release(big, "1.2.0")) == "size"
+    assert "12288" in str(raises(Refused, Install, boot, slot_release(big, "1.2.0"), MODEL, "virtual"))
+
+
+def test_epoch_below_the_floor():
+    node = Node()
+    boot = node.boot()
+    node.install(boot, slot_release(IMAGE, "1.1.0", epoch=3), IMAGE)
+    boot = node.boot()
+    boot.confirm()
+    assert boot.keys.record("floor") == {"e": 3, "v": b"1.1.0"}
+    assert refused(boot, slot_release(IMAGE, "1.2.0", epoch=2)) == "epoch"
+
+
+def test_floor_rises_only_after_confirmation():
+    node = Node()
+    boot = node.boot()
+    node.install(boot, slot_release(IMAGE, "1.1.0", epoch=3), IMAGE)
+    boot = node.boot()
+    assert boot.keys.record("floor") == {"e": 0, "v": b"1.0.0"}
+    boot.fail("network")
+    boot = node.boot()
+    assert boot.keys.record("floor") == {"e": 0, "v": b"1.0.0"}
+    assert Install(boot, slot_release(fake_esp32.app_image(b"x"), "1.0.1"), MODEL, "virtual")
+
+
+def test_read_back_finds_what_flash_did_not_keep():
+    node = Node()
+    install = Install(node.boot(), RELEASE, MODEL, "virtual")
+    for at in range(0, len(IMAGE), 4096):
+        install.storage.write(at, IMAGE[at : at + 4096])
+    node.board.flash["ota_1"][4200] ^= 1
+    error = raises(StorageError, install.finish)
+    assert "read back" in str(error)
+    assert node.board.entries() == [None, None] and install.boot.keys.get("pend") is None
+
+
+def test_set_boot_refused_switches_nothing():
+    bad = bytearray(IMAGE)
+    bad[-1] ^= 1
+    release = slot_release(bytes(bad), "1.1.0")
+    node = Node()
+    boot = node.boot()
+    install = Install(boot, release, MODEL, "virtual")
+    for at in range(0, len(bad), 4096):
+        install.storage.write(at, bad[at : at + 4096])
+    error = raises(SlotError, install.finish)
+    assert "set_boot" in str(error)
+    assert node.board.entries() == [None, None] and boot.keys.get("pend") is None
+    install.reject()
+    assert refused(boot, release, uptime_s=365 * DAY) == "failed"
+
+
+def test_stale_abort_is_not_blamed_on_the_next_release():
+    node = Node()
+    node.install(node.boot(), RELEASE, IMAGE)
+    node.boot().fail("check")
+    boot = node.boot()
+    boot.told()
+    good, fixed = new_version("1.1.1", 9)
+    install = Install(boot, fixed, MODEL, "virtual")
+    for at in range(0, len(good), 4096):
+        install.storage.write(at, good[at : at + 4096])
+    install.slot.set_boot = None  # power goes just before the switch
+    raises(TypeError, install.finish)
+    boot = node.boot()
+    assert boot.outcome is None and Failures(boot.keys).find(fixed.verifier)[1] == 0
+
+
+def test_one_slot_only():
+    node = Node()
+    boot = node.boot()
+    del node.board.flash["ota_1"]
+    boot.slots._target = None
+    error = raises(SlotError, Install, boot, RELEASE, MODEL, "virtual")
+    assert "OTA layout" in str(error)
