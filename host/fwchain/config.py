@@ -73,7 +73,7 @@ KEYS: dict[str, dict[str, Key]] = {
     "board": {
         "model": Key(str, "thermometer", 1, 32, "model that new boards and releases have when none is given"),
         "port": Key(int, 4571, 1024, 65535, "TCP port that a board listens on"),
-        "check_s": Key(float, 3600.0, 0.1, 604800, "seconds between two checks of a board's firmware"),
+        "check_s": Key(int, 3600, 1, 604800, "seconds between two checks of a board's firmware"),
     },
     "release": {
         "epoch": Key(int, 0, 0, (1 << 31) - 1, "security epoch of new releases; boards go to no lower one"),
@@ -124,8 +124,12 @@ class Config:
     @property
     def url(self) -> str:
         """The verification node's HTTP face, as boards know it; no slash at the end."""
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"http://{host}:{self['node']['port']}"
+        return f"http://{self.host}:{self['node']['port']}"
+
+    @property
+    def host(self) -> str:
+        """The address as a URL has it."""
+        return f"[{self.address}]" if ":" in self.address else self.address
 
     def text(self) -> str:
         """The file: each key with its value, meaning and limits."""

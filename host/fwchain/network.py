@@ -82,6 +82,11 @@ class Network:
         return self.folder / "releases"
 
     @property
+    def publish_url(self) -> str:
+        """Where vendors publish."""
+        return f"https://{self.config.host}:{self.config['node']['publish_port']}"
+
+    @property
     def database(self) -> str:
         """SQLAlchemy URL of the store; a relative SQLite path is taken from this folder."""
         url = str(self.config["node"]["database"])

@@ -112,6 +112,10 @@ def run(args: list[str] | None = None) -> int:
         return 1
     except OSError as error:
         return _fail(os_error(error), 1)
+    except Exception as error:
+        if not type(error).__module__.startswith("fwchain."):
+            raise
+        return _fail(str(error), 1)
     return code if isinstance(code, int) else 0
 
 

@@ -25,7 +25,7 @@ def init(
     address: str = typer.Option("127.0.0.1", help="Address at which boards reach the verification node."),
     port: int = typer.Option(4567, help="Its port; publishing and seed take the next two."),
     model: str = typer.Option("thermometer", help="Model that boards and releases have when none is given."),
-    check_s: float = typer.Option(3600.0, help="Seconds between two checks of a board's firmware."),
+    check_s: int = typer.Option(3600, help="Seconds between two checks of a board's firmware."),
     difficulty: int = typer.Option(genesis.DIFFICULTY, help="Hashes that a block or a confirmation costs on average."),
     confirmations: int = typer.Option(genesis.CONFIRMATIONS, help="Confirmations that case C2-2 needs."),
     open_enrolment: bool = typer.Option(False, "--open", help="Let boards without certificate take part."),
@@ -63,7 +63,7 @@ def init(
     typer.echo(f"next: fwchain serve {folder}")
 
 
-def _config(address: str, port: int, model: str, check_s: float) -> Config:
+def _config(address: str, port: int, model: str, check_s: int) -> Config:
     """The configuration of these answers; a node that is not on the loopback listens on every address."""
     loopback = address.startswith("127.") or address == "localhost"
     node: dict[str, Any] = {"port": port, "publish_port": port + 1, "seed_port": port + 2}

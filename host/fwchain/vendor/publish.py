@@ -1,0 +1,107 @@
+"""Publishing a signed release to a verification node over mutual TLS (the channel of paper §3.1).
+
+`POST /releases` with length of M (4 bytes, big-endian), M, and the files in order; fwchain.verification.publish is the
+other side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from fwchain.errors import NotTrusted, SetupError, Unreachable
+from fwnode.trust.release import Release
+
+CHUNK = 1 << 16
+TIMEOUT_S = 120
+
+
+def check_files(release: Release, paths: list[Path]) -> None:
+    """Raise SetupError unless the files are there with the sizes that M announces."""
+    for path, (name, _, length) in zip(paths, release.files, strict=True):
+        if not path.is_file():
+            raise SetupError(f"{path}: there is no such file, and the release names {name}")
+        if path.stat().st_size != length:
+            raise SetupError(f"{path}: {path.stat().st_size} bytes, the release says {length}: build it anew")
+
+
+def publish(
+    url: str, tls: ssl.SSLContext, release: Release, paths: list[Path], on_bytes: Callable[[int], None]
+) -> dict[str, Any]:
+    """Send the release to the node at `url` (https://host:port). Returns the node's answer.
+
+    `on_bytes` is called with the number of firmware bytes sent each time. Raises SetupError (files), NotTrusted (a
+    certificate or a signature is refused), Unreachable (no node there, or refused for another reason).
+    """
+    check_files(release, paths)
+    return asyncio.run(_publish(url, tls, release, paths, on_bytes))
+
+
+async def _publish(
+    url: str, tls: ssl.SSLContext, release: Release, paths: list[Path], on_bytes: Callable[[int], None]
+) -> dict[str, Any]:
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    body = _body(release, paths, on_bytes)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.post(f"{url}/releases", data=body, ssl=tls, allow_redirects=False) as answer,
+        ):
+            return await _answer(answer, release)
+    except aiohttp.ClientConnectorCertificateError as error:
+        raise NotTrusted(f"{url} is not the verification node whose certificate is pinned: {error}") from error
+    except (aiohttp.ClientSSLError, ssl.SSLError) as error:
+        raise NotTrusted(f"{url} refuses the vendor's certificate: {_ssl_reason(error)}") from error
+    except aiohttp.ClientConnectorError as error:
+        raise Unreachable(f"no verification node at {url} ({error.strerror}): is `fwchain serve` running?") from error
+    except asyncio.TimeoutError:
+        raise Unreachable(f"{url} gave no answer within {TIMEOUT_S} s") from None
+    except (aiohttp.ClientError, ConnectionError) as error:
+        if _is_alert(error):
+            raise NotTrusted(f"{url} refuses the vendor's certificate: {_ssl_reason(error)}") from error
+        raise Unreachable(f"{url} ended the connection: {error or type(error).__name__}") from error
+
+
+async def _body(release: Release, paths: list[Path], on_bytes: Callable[[int], None]) -> AsyncIterator[bytes]:
+    yield len(release.metainfo).to_bytes(4, "big") + release.metainfo
+    for path in paths:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
+                on_bytes(len(chunk))
+
+
+async def _answer(answer: aiohttp.ClientResponse, release: Release) -> dict[str, Any]:
+    try:
+        value = await answer.json()
+    except (aiohttp.ContentTypeError, ValueError):
+        value = None
+    if not isinstance(value, dict):
+        raise Unreachable(f"{answer.url} answers {answer.status} {answer.reason}, and no verification node does")
+    if answer.status == 200:
+        return value
+    text = f"the verification node refuses {release.model} {release.version}: {value.get('error', answer.reason)}"
+    raise (NotTrusted if answer.status == 403 else Unreachable)(text)
+
+
+def _is_alert(error: BaseException | None) -> bool:
+    """Whether a TLS alert is behind `error`; TLS 1.3 refuses a client's certificate after the handshake."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _ssl_reason(error: BaseException) -> str:
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ssl.SSLError) and seen.reason:
+            return str(seen.reason).lower().replace("_", " ")
+        seen = seen.__cause__ or seen.__context__
+    return str(error)
