@@ -29,14 +29,7 @@ from fwchain.board.runtime.vb.flash import Nor
 
 FACTORY_INDEX = -1
 IDF = "v5.4.1"
-
-RESET_LINES = {
-    st.PWRON_RESET: "rst:0x1 (POWERON_RESET)",
-    st.HARD_RESET: "rst:0x1 (POWERON_RESET)",
-    st.WDT_RESET: "rst:0x8 (TG1WDT_SYS_RESET)",
-    st.DEEPSLEEP_RESET: "rst:0x5 (DEEPSLEEP_RESET)",
-    st.SOFT_RESET: "rst:0xc (SW_CPU_RESET)",
-}
+ROM_LOG = "ets Jul 29 2019 12:21:46\r\n\r\nrst:0x1 (POWERON_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)\r\n"
 
 
 class Boot(NamedTuple):
@@ -61,27 +54,28 @@ class Log:
         self._start = time.monotonic()
 
     def raw(self, text: str) -> None:
-        """A line of the ROM loader."""
-        self._write(text + "\r\n")
+        """Text of the ROM loader, as it is."""
+        self._write(text)
 
     def line(self, level: str, tag: str, text: str) -> None:
         """A line of ESP-IDF's log; `level` is I, W or E."""
         ms = 28 + int((time.monotonic() - self._start) * 1000)
-        self.raw(f"{level} ({ms}) {tag}: {text}")
+        self._write(f"{level} ({ms}) {tag}: {text}\r\n")
 
 
 class BootLoader:
     """One run of the boot loader over a flash."""
 
-    def __init__(self, nor: Nor, write: Callable[[str], object], chip_id: int = 0) -> None:
+    def __init__(self, nor: Nor, write: Callable[[str], object], chip_id: int = 0, rom_log: str = ROM_LOG) -> None:
         self.nor = nor
+        self.rom_log = rom_log
         self.chip_id = chip_id
         self.log = Log(write)
         self.initial = False  # otadata was never written, or is damaged in both sectors
 
-    def run(self, cause: int = st.PWRON_RESET) -> Boot:
+    def run(self) -> Boot:
         """Choose and check; raises NoBootableApp, or TableError without a partition table."""
-        self._banner(cause)
+        self._banner()
         try:
             entries = parts.parse(self.nor.mem[parts.TABLE_OFFSET : parts.TABLE_OFFSET + parts.TABLE_MAX])
         except parts.TableError as error:
@@ -119,14 +113,8 @@ class BootLoader:
         found = parts.find(entries, parts.APP, subtype)
         return found[0] if found else ()
 
-    def _banner(self, cause: int) -> None:
-        raw = self.log.raw
-        raw("ets Jul 29 2019 12:21:46")
-        raw("")
-        raw(f"{RESET_LINES.get(cause, RESET_LINES[1])},boot:0x13 (SPI_FAST_FLASH_BOOT)")
-        raw("configsip: 0, SPIWP:0xee")
-        raw("mode:DIO, clock div:2")
-        raw("entry 0x400805e4")
+    def _banner(self) -> None:
+        self.log.raw(self.rom_log)
         self.log.line("I", "boot", f"ESP-IDF {IDF} 2nd stage bootloader (virtual)")
         self.log.line("I", "boot.esp32", f"SPI Flash Size : {self.nor.size // 0x100000}MB")
 

@@ -1,11 +1,13 @@
-"""One boot of a virtual board, from reset to the end of its process. Started by the supervisor, never by hand.
+"""One boot of a virtual board, from reset to the end of its process. Started by the supervisor,
+never by hand.
 
     python -m fwchain.board.launcher FOLDER JSON
 
-JSON: {"cause": reset cause, "heap": bytes, "soft": bool (no boot loader), "repl": bool, "main": bool,
-"wifi": {ssid: key} or null, "chip_id": int}. The process maps the flash, runs the boot loader over it, then becomes
-MicroPython. It ends by a reset request in the state (then by a signal), or with 0 after main.py, 1 after an
-uncaught exception, 2 when the file system is damaged, 3 when nothing boots.
+JSON: {"cause": reset cause, "heap": bytes, "soft": bool (no boot loader), "repl": bool, "main":
+bool, "wifi": {ssid: key} or null, "chip_id": int, "rom_log": str}. The process maps the flash,
+runs the boot loader over it, then becomes MicroPython. It ends by a reset request in the state
+(then by a signal), or with 0 after main.py, 1 after an uncaught exception, 2 when the file system
+is damaged, 3 when nothing boots.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from fwchain.board.runtime.vb import state as st
 
 RUNTIME_NAME = "runtime.romfs"
 NOTHING_BOOTS = 3
+RUNTIME_HEAP = 32 * 1024  # what esp32, machine and network take here and not on a real board
 
 START = """
 import sys, uctypes, vfs
@@ -41,6 +44,7 @@ def main(arguments: list[str]) -> int:
     """Boot once; returns the exit code of the process."""
     folder, options = Path(arguments[0]), json.loads(arguments[1])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # until MicroPython takes it
     die_with_parent()
     flash = Flash(folder / "flash.bin", power_off)
     state = flash.state
@@ -51,7 +55,8 @@ def main(arguments: list[str]) -> int:
     st.put(state, st.BOOTS, st.get(state, st.BOOTS) + 1)
     if not options.get("soft"):
         try:
-            bootloader.BootLoader(flash.nor, write, options["chip_id"]).run(options["cause"])
+            rom_log = options["rom_log"]
+            bootloader.BootLoader(flash.nor, write, options["chip_id"], rom_log).run()
         except (bootloader.NoBootableApp, parts.TableError):
             return NOTHING_BOOTS
     rom = find_rom(flash)
@@ -71,9 +76,7 @@ def find_rom(flash: Flash) -> tuple[int, int] | None:
     return None
 
 
-def micropython(
-    folder: Path, flash: Flash, rom: tuple[int, int] | None, options: dict[str, object]
-) -> int:
+def micropython(folder: Path, flash: Flash, rom: tuple[int, int] | None, options: dict[str, object]) -> int:
     """Run MicroPython over the mapped flash."""
     import micropython_run
 
@@ -93,12 +96,12 @@ def micropython(
         chip_id=options["chip_id"],
         main=options["main"],
     )
-    arguments = ["micropython", "-X", f"heapsize={options['heap']}"]
+    heap = int(str(options["heap"])) + RUNTIME_HEAP
+    arguments = ["micropython", "-X", f"heapsize={heap}"]
     if options["repl"]:
         arguments.append("-i")
     else:
         code += "\nif _: sys.exit(_)\n"
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     return int(micropython_run.run_main([*arguments, "-c", code]))
 
 

@@ -99,11 +99,11 @@ def run(memory, rom, wifi, chip_id, run_main, scope):
     if not mount(rom):
         return 2
     gc.collect()
-    if not run_main:
-        return 0
     outcome = execute("/boot.py", scope)
     if outcome == 2:
         return 1
+    if not run_main:
+        return 0
     outcome = execute("/main.py", scope)
     if outcome == 0 and (in_rom("main.mpy") or in_rom("main.py")):
         outcome = guarded(lambda: __import__("main"))
