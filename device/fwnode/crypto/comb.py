@@ -5,12 +5,14 @@ written with 260 digits of +-1; digit 26 * (5 * block + tooth) + column.  A bloc
 highest tooth plus or minus the other four, 16 affine points of 64 bytes, so an entry is never the
 infinite point and every scalar takes the same 26 steps.  The two points of a column are added in
 affine coordinates, all columns sharing one inversion.
+
+``x << 0`` on what is kept in lists copies the integer into 64 bytes of heap: a fresh ``a * b % p``
+holds on to 128, room for the product.
 """
 
 from os import urandom
 
-from . import p256
-from .p256 import N, P, double, double_add, inverse, random_scalar
+from .p256 import N, P, add, double, double_add, inverse, random_scalar, secret_inverse
 
 COLUMNS = 26
 TABLE = 2048  # bytes: 2 blocks of 16 points of x and y, 32 bytes each, big-endian
@@ -103,7 +105,7 @@ def columns(jobs: tuple, xs: list, ys: list):
     for t, k in jobs:
         rows = digits(k)
         for c in range(COLUMNS):
-            pre.append(acc)
+            pre.append(acc << 0)
             i = _OFFSETS[rows[0][c]]
             j = _OFFSETS[rows[1][c]] + 1024
             acc = acc * (get(t[j : j + 32], "big") - get(t[i : i + 32], "big")) % p
@@ -128,8 +130,8 @@ def columns(jobs: tuple, xs: list, ys: list):
             v = (v - y if e > 15 else -v - y) * acc % p * pre.pop() % p
             acc = acc * (u - x) % p
             u = (v * v - x - u) % p
-            xs.insert(o, u)
-            ys.insert(o, (v * (x - u) - y) % p)
+            xs.insert(o, u << 0)
+            ys.insert(o, (v * (x - u) - y) % p << 0)
         yield
 
 
@@ -155,14 +157,14 @@ def multiply(k: int, combs: tuple):
     i = 1
     for q in out:
         i = i * q[2] % p
-    i = p256.secret_inverse(i, p)
+    i = secret_inverse(i, p)
     if len(out) == 1:
         zs = (i,)
     else:
         zs = (i * out[1][2] % p, i * out[0][2] % p)
     yield
     res = []
-    for (X, Y, Z), i in zip(out, zs):
+    for (X, Y, _), i in zip(out, zs):
         j = i * i % p
         res.append((X * j % p, Y * (i * j % p) % p))
     return res
@@ -180,7 +182,7 @@ def multiply_add(u: int, g: Comb, v: int, q: Comb):
     acc = 1
     pre = []
     for c in range(COLUMNS):
-        pre.append(acc)
+        pre.append(acc << 0)
         acc = acc * (xs[c + COLUMNS] - xs[c]) % p
     if not acc:
         return 0, 0, 0
@@ -193,42 +195,43 @@ def multiply_add(u: int, g: Comb, v: int, q: Comb):
         x = xs[c]
         t = acc * pre.pop() % p * (v - ys[c]) % p
         acc = acc * (u - x) % p
-        u = (t * t - x - u) % p
-        ys[c] = (t * (x - u) - ys[c]) % p
-        xs[c] = u
+        xs[c] = (t * t - x - u) % p << 0
+        ys[c] = (t * (x - xs[c]) - ys[c]) % p << 0
     yield
     return (yield from run(xs[0], ys[0], 1, xs, ys, 1, COLUMNS))
 
 
 def build(x: int, y: int):
-    """Generator: return the table (bytes) of the affine point (x, y)."""
+    """Generator: return the table (a bytearray) of the affine point (x, y), which is public."""
     p = P
-    teeth = []
+    table = bytearray(TABLE)  # first, while the heap still has so large a hole
     X, Y, Z = x, y, 1
-    for j in range(10):
-        teeth.append((X, Y, Z))
-        if j < 9:
-            for m in (6, 10, 10):
-                X, Y, Z = double(X, Y, Z, m)
-                yield
-    _normalise(teeth)
-    points = []
-    for block in (0, 5):
-        # twice the lower teeth, to walk from one entry to the next
-        twice = [double(*q, 1, 1) for q in teeth[block : block + 4]]
-        _normalise(twice)
-        first = teeth[block + 4] + (1,)
-        for q in teeth[block : block + 4]:
-            first = p256.add(*first, q[0], p - q[1])
-        entries = [first]
-        for j in range(4):
-            for e in range(1 << j):
-                entries.append(p256.add(*entries[e], *twice[j]))
+    for block in (0, 1024):
+        teeth = []
+        while len(teeth) < 5:
+            if teeth or block:
+                for m in (6, 10, 10):
+                    X, Y, Z = double(X, Y, Z, m)
+                    yield
+            teeth.append((X, Y, Z))
+        # twice the lower teeth: from an entry to one whose digit is +1 where this one's is -1
+        points = teeth + [double(*q, 1) for q in teeth[:4]]
+        _normalise(points)
+        yield
+        q = points[4] + (1,)
+        for x, y in points[:4]:
+            q = add(*q, x, p - y)
+        entries = [q]
+        for j in range(5, 9):
+            for e in range(len(entries)):
+                entries.append(add(*entries[e], *points[j]))
             yield
         _normalise(entries)
-        points.extend(entries)
+        for x, y in entries:
+            table[block : block + 64] = x.to_bytes(32, "big") + y.to_bytes(32, "big")
+            block += 64
         yield
-    return b"".join([q.to_bytes(32, "big") for xy in points for q in xy])
+    return table
 
 
 def _normalise(points: list) -> None:
@@ -237,12 +240,12 @@ def _normalise(points: list) -> None:
     acc = 1
     pre = []
     for q in points:
-        pre.append(acc)
+        pre.append(acc << 0)
         acc = acc * q[2] % p
     acc = inverse(acc, p)
     for n in range(len(points) - 1, -1, -1):
         X, Y, Z = points[n]
-        i = acc * pre[n] % p
+        i = acc * pre.pop() % p
         acc = acc * Z % p
         j = i * i % p
-        points[n] = (X * j % p, Y * (i * j % p) % p)
+        points[n] = (X * j % p << 0, Y * (i * j % p) % p << 0)

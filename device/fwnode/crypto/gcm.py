@@ -16,30 +16,37 @@ from .hmac import equal
 _ONES = int.from_bytes(b"\1" * 128, "big")  # 128 coefficients
 _ONES2 = int.from_bytes(b"\1" * 256, "big")
 _LOW = 255 * _ONES
+_FOLD = 1 | 1 << 8 | 1 << 16 | 1 << 56  # x^128 in this field
+_PIECE = 128  # bytes of key stream at a time
 
 
-def _spread(x: int) -> int:
-    """Return a 128-bit block as coefficients 8 bits apart; GCM's bit 0 is the block's top bit."""
-    return int.from_bytes(bin(x | 1 << 128)[3:].encode(), "little") & _ONES
+def _spread(block: bytes) -> int:
+    """Return 16 bytes as 128 coefficients 8 bits apart; GCM's x^0 is the first byte's top bit."""
+    return int.from_bytes(bin(int.from_bytes(b"\1" + block, "big"))[3:].encode(), "little") & _ONES
 
 
-def ghash(key: bytes, data: bytes) -> bytes:
-    """Return GHASH (16 bytes) of data, a multiple of 16 bytes, under the hash key H."""
-    h = _spread(int.from_bytes(key, "big"))
-    y = 0
+def ghash(h: int, y: int, data: bytes) -> int:
+    """Return GHASH's state after data, zero-padded to blocks; h and y, the state before, spread."""
     for i in range(0, len(data), 16):
-        y = (y ^ _spread(int.from_bytes(data[i : i + 16], "big"))) * h & _ONES2
-        # x^128 = x^7 + x^2 + x + 1, twice: the first fold leaves seven coefficients over
-        t = y >> 1024
-        y = y & _LOW ^ t ^ t << 8 ^ t << 16 ^ t << 56
-        t = y >> 1024
-        y = y & _LOW ^ t ^ t << 8 ^ t << 16 ^ t << 56
-    y |= 0x30 * _ONES
-    return int(y.to_bytes(128, "little"), 2).to_bytes(16, "big")
+        b = bytes(data[i : i + 16])
+        if len(b) < 16:
+            b += bytes(16 - len(b))
+        y = (y ^ _spread(b)) * h & _ONES2
+        # the upper half times x^7 + x^2 + x + 1, twice: the first time leaves seven coefficients
+        y = (y & _LOW ^ (y >> 1024) * _FOLD) & _ONES2
+        y = y & _LOW ^ (y >> 1024) * _FOLD & _ONES
+    return y
 
 
-def _pad(data: bytes) -> bytes:
-    return data + bytes(-len(data) % 16)
+def _join(y: int) -> bytes:
+    """Return the block of a spread state."""
+    return int((y | 0x30 * _ONES).to_bytes(128, "little"), 2).to_bytes(16, "big")
+
+
+def _xor(a: bytes, b: bytes) -> bytes:
+    """Return a XOR the first len(a) bytes of b."""
+    n = len(a)
+    return (int.from_bytes(a, "big") ^ int.from_bytes(b[:n], "big")).to_bytes(n, "big")
 
 
 class Gcm:
@@ -47,36 +54,48 @@ class Gcm:
 
     def __init__(self, key: bytes) -> None:
         self._aes = aes(key, 1)
-        self._h = self._aes.encrypt(bytes(16))
+        self._h = _spread(self._aes.encrypt(bytes(16)))
 
-    def _crypt(self, nonce: bytes, aad: bytes, data: bytes, decrypt: bool) -> tuple:
-        """Return (data XOR key stream, 16-byte tag)."""
+    def _counter(self, nonce: bytes) -> bytes:
+        """Return the first counter block, J0."""
         if len(nonce) == 12:
-            j0 = nonce + b"\0\0\0\1"
-        else:
-            j0 = ghash(self._h, _pad(nonce) + (8 * len(nonce)).to_bytes(16, "big"))
-        n = len(data)
+            return nonce + b"\0\0\0\1"
+        y = ghash(self._h, 0, nonce)
+        return _join(ghash(self._h, y, (8 * len(nonce)).to_bytes(16, "big")))
+
+    def _tag(self, j0: bytes, aad: bytes, data: bytes) -> bytes:
+        """Return the tag (16 bytes) of additional data and ciphertext."""
+        y = ghash(self._h, ghash(self._h, 0, aad), data)
+        lengths = (8 * len(aad)).to_bytes(8, "big") + (8 * len(data)).to_bytes(8, "big")
+        return _xor(_join(ghash(self._h, y, lengths)), self._aes.encrypt(j0))
+
+    def _crypt(self, j0: bytes, data: bytes) -> bytes:
+        """Return data XOR the key stream, in pieces that keep the heap small."""
+        out = bytearray(len(data))
         c = int.from_bytes(j0[12:], "big")
-        ctr = b"".join(
-            [j0[:12] + (c + i & 0xFFFFFFFF).to_bytes(4, "big") for i in range((n + 31) // 16)]
-        )
-        stream = self._aes.encrypt(ctr)
-        x = int.from_bytes(stream[16 : n + 16], "big") ^ int.from_bytes(data, "big")
-        out = x.to_bytes(n, "big")
-        lengths = (8 * len(aad) << 64 | 8 * n).to_bytes(16, "big")
-        s = ghash(self._h, _pad(aad) + _pad(data if decrypt else out) + lengths)
-        tag = int.from_bytes(s, "big") ^ int.from_bytes(stream[:16], "big")
-        return out, tag.to_bytes(16, "big")
+        ctr = bytearray(_PIECE)
+        for i in range(0, _PIECE, 16):
+            ctr[i : i + 12] = j0[:12]
+        for o in range(0, len(data), _PIECE):
+            for i in range(12, _PIECE, 16):
+                c = c + 1 & 0xFFFFFFFF
+                ctr[i : i + 4] = c.to_bytes(4, "big")
+            out[o : o + _PIECE] = _xor(data[o : o + _PIECE], self._aes.encrypt(ctr))
+        return bytes(out)
 
     def seal(self, nonce: bytes, aad: bytes, plaintext: bytes) -> bytes:
         """Return ciphertext and 16-byte tag."""
-        out, tag = self._crypt(nonce, aad, plaintext, False)
-        return out + tag
+        j0 = self._counter(nonce)
+        out = self._crypt(j0, plaintext)
+        return out + self._tag(j0, aad, out)
 
     def open(self, nonce: bytes, aad: bytes, sealed: bytes, tag_size: int = 16) -> bytes | None:
-        """Return the plaintext, or None when the tag does not agree."""
+        """Return the plaintext, or None when the tag (the last `tag_size` bytes) disagrees."""
         n = len(sealed) - tag_size
         if n < 0:
             return None
-        out, tag = self._crypt(nonce, aad, sealed[:n], True)
-        return out if equal(tag[:tag_size], sealed[n:]) else None
+        sealed = memoryview(sealed)
+        j0 = self._counter(nonce)
+        if not equal(self._tag(j0, aad, sealed[:n])[:tag_size], sealed[n:]):
+            return None
+        return self._crypt(j0, sealed[:n])

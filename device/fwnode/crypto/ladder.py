@@ -64,14 +64,14 @@ def odd_multiples(X: int, Y: int, Z: int, count: int):
         Y = (r * (b - X) - v) % p
         u = b
         Z = Z * w % p
-        points.append((X, Y, w))
+        points.append((X << 0, Y << 0, w))
     yield
     t = random_scalar() % p
     i = inverse(Z * t % p, p) * t % p
     for n in range(count - 1, -1, -1):
         X, Y, w = points[n]
         j = i * i % p
-        points[n] = (X * j % p, Y * (i * j % p) % p)
+        points[n] = (X * j % p << 0, Y * (i * j % p) % p << 0)  # see comb.py
         i = i * w % p
     yield
     return points

@@ -5,11 +5,14 @@ from .errors import InvalidBox, InvalidKey
 from .gcm import Gcm
 from .hmac import hmac_sha256, sha256
 from .hpke import ENC, TAG, key_schedule
-from .p256 import GX, GY, N, P, decode, encode, inverse, random_scalar, scalar, secret_inverse
+from .p256 import GX, GY, N, P, decode, encode, inverse, random_scalar, scalar
 
 KEYS = 4  # precomputed keys kept, the least recently used dropped first
 
-GTABLE_SHA256 = b"\xc9\xec\x6a\x52\xb8\x9b\xcf\xd6\x46\x24\xe3\xa4\x5a\x5c\x51\xe2\x67\x68\xc1\x45\x9b\x1f\x60\x39\x90\x2d\x09\xee\x9c\x80\x2b\xa2"
+GTABLE_SHA256 = (
+    b"\xc9\xec\x6a\x52\xb8\x9b\xcf\xd6\x46\x24\xe3\xa4\x5a\x5c\x51\xe2"
+    b"\x67\x68\xc1\x45\x9b\x1f\x60\x39\x90\x2d\x09\xee\x9c\x80\x2b\xa2"
+)
 
 _combs: dict = {}  # public key: its comb, the least recently used first
 _base: list = []  # the comb of G
@@ -95,9 +98,9 @@ def verify(public: bytes, message: bytes, signature: bytes):
     g = yield from _generator()
     Z = 0
     if kept:
-        X, Y, Z = yield from comb.multiply_add(u, g, v, kept)
+        X, _, Z = yield from comb.multiply_add(u, g, v, kept)
     if not Z:  # no comb kept, or an exceptional case on the way
-        X, Y, Z = yield from ladder.multiply_add(u, g, v, x, y)
+        X, _, Z = yield from ladder.multiply_add(u, g, v, x, y)
         if not Z:
             return False
     z = Z * Z % P
@@ -158,7 +161,7 @@ def unseal(private: bytes, info: bytes, aad: bytes, sealed: bytes):
     except InvalidKey as e:
         raise InvalidBox("box: the ephemeral key is not a point") from e
     key, nonce = key_schedule(dh, enc, public, info)
-    out = Gcm(key).open(nonce, aad, sealed[ENC:])
+    out = Gcm(key).open(nonce, aad, memoryview(sealed)[ENC:])
     if out is None:
         raise InvalidBox("box: does not open")
     return out
