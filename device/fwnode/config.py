@@ -16,8 +16,8 @@ FIELDS = {
     "wifi": (list, 0, 8, []),
     "group": (str, 0, 15, ""),
     "group_port": (int, 1024, 65535, 4568),
-    "check_s": (int, 1, 7 * 86400, 3600),
-    "retry_s": (int, 1, 86400, 60),
+    "check_s": (float, 0.1, 7 * 86400, 3600),
+    "retry_s": (float, 0.1, 86400, 60),
     "upload_kbps": (int, 1, 100000, 1000),
     "open": (bool, 0, 1, False),
     "events": (bool, 0, 1, True),
@@ -40,9 +40,9 @@ class Config:
             value = values.get(name, default)
             if value is None:
                 raise ConfigError("config: field {} is missing".format(name))
-            if type(value) is not kind:
+            if type(value) is not kind and not (kind is float and type(value) is int):
                 raise ConfigError("config: {}: {} expected".format(name, kind.__name__))
-            size = value if kind in (int, bool) else len(value)
+            size = value if kind in (int, float, bool) else len(value)
             if not least <= size <= most:
                 raise ConfigError("config: {}: {} is outside {} to {}".format(name, size, least, most))
             setattr(self, name, value)

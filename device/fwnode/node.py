@@ -39,6 +39,7 @@ class Node:
         self.peer_id = new_peer_id()
         self.unsent: list = []
         self.answered_s = 0
+        self.proved = None
         self.wake = asyncio.Event()
         self.sharing = None
         self.headers = None
@@ -191,7 +192,8 @@ class Node:
             await drive(install.finish())
         except FwError as error:
             self.hooks.state("failed", version=release.version, why=str(error))
-            await self._tell(dict(row, o=log.FAILED.encode()))
+            if not repair:  # of a repair, "tampered" is logged already
+                await self._tell(dict(row, o=log.FAILED.encode()))
             return
         self.boot.files.write(EXCHANGE, encode(row))
         self.hooks.state("installed", version=release.version, slot=install.slot.label)
@@ -211,6 +213,7 @@ class Node:
             request = self._request()
             await self.courier.run(request)
             if request.with_node is not None:
+                self.proved = request
                 self.boot.confirm()
                 self.hooks.state("confirmed", version=version, slot=self.boot.place)
                 return
@@ -233,8 +236,17 @@ class Node:
         if raw:
             row = decode_dict(raw, EXCHANGE, 512)
             if row["v"] == version.encode():
-                if kind != "updated":
-                    row["o"] = log.ROLLED_BACK.encode()
-                await self._tell(row)
+                await self._tell(self._final(row, kind))
         self.boot.told()
         self.boot.files.remove(EXCHANGE)
+
+    def _final(self, row: dict, kind: str) -> dict:
+        """The log's row after the reset. An exchange has one log: a repair's first one said "tampered", so the
+        repaired firmware is logged under the exchange that proved it."""
+        if row["o"] == log.REPAIRED.encode():
+            row["r"] = self.proved.r if self.proved else random_int(63)
+            if self.proved:
+                row["res"] = self.proved.with_node.node
+        if kind != "updated":
+            row["o"] = log.ROLLED_BACK.encode()
+        return row

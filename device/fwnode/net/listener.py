@@ -10,6 +10,8 @@ from fwnode.net.tcp import address, close, readinto
 PEER_WIRE = const(0x13)
 MAX_OPEN = const(6)  # a board has about ten sockets in all
 HEAD_TIMEOUT_S = const(5)
+LINGER_S = 0.2
+LINGER_READS = const(16)
 
 
 class _First:
@@ -83,6 +85,7 @@ class Listener:
             await asyncio.wait_for(self._http(_First(bytes(first), reader), reader, writer, ip), 4 * HEAD_TIMEOUT_S)
         except BadHttp as error:
             await answer(writer, error.status, str(error).encode(), "text/plain")
+            await _linger(reader)
 
     async def _http(self, head, reader, writer, ip) -> None:  # type: ignore[no-untyped-def]
         line, headers = await read_head(head)
@@ -97,3 +100,14 @@ class Listener:
             await answer(writer, 200, await self.on_message(message, ip))
         else:
             raise BadHttp("http: {} {} is not served here".format(parts[0], parts[1][:40]), 404)
+
+
+async def _linger(reader) -> None:  # type: ignore[no-untyped-def]
+    """Read on for a moment: a socket closed over unread bytes resets the connection, and the answer is lost."""
+    spare = memoryview(bytearray(256))
+    try:
+        for _ in range(LINGER_READS):
+            if not await asyncio.wait_for(readinto(reader, spare), LINGER_S):
+                return
+    except asyncio.TimeoutError:
+        pass
