@@ -1,0 +1,27 @@
+"""BitTorrent on a board: the peer wire, the tracker client, download into flash, and seeding out of it.
+
+A `Router` takes the connections that the node's port gets and hands each to the `Seeder` or `Download` of its
+info-hash. `Download` is a `Seeder` that also fetches. What is rarely needed (web seed, local discovery) is loaded
+when it is.
+"""
+
+import os
+
+from fwnode.compat import const
+from fwnode.errors import FwError
+
+SECTOR = const(4096)
+BLOCK = const(16384)
+
+
+class SwarmError(FwError):
+    """A download or an announce cannot go on; the text says why."""
+
+
+class Violation(SwarmError):
+    """A peer broke the protocol: its connection ends."""
+
+
+def new_peer_id() -> bytes:
+    """Twenty bytes: BEP 20's client and version, then random."""
+    return b"-FW0001-" + os.urandom(12)

@@ -1,0 +1,398 @@
+"""Fetching a release from several peers at once into storage, while serving what is there already.
+
+Each peer owns the pieces that it was asked for; at the end faster peers help slower ones. Silent, slow and lying peers
+are dropped, and an HTTP source (BEP 19) steps in when peers give too little.
+"""
+
+import asyncio
+
+from fwnode.compat import ticks_diff, ticks_ms
+from fwnode.swarm import BLOCK, SECTOR, SwarmError, Violation, bitfield, wire
+from fwnode.swarm.dial import Dialler
+from fwnode.swarm.pieces import MIXED, Pieces
+from fwnode.swarm.seed import Seeder
+from fwnode.swarm.streams import recv
+
+STRIKES = 3  # a violation is one, a bad piece all
+
+
+class Download(Seeder):
+    """Fetches `release` into `storage` (`write`, `readinto`): `await run()`, then it seeds on until `close()`.
+
+    `peers` is L: (ip, port) or (ip, port, complete). `check_first(sector)` may refuse the stream by its first 4 KiB
+    before anything is written. The class attributes are limits in milliseconds that tests and boards may change.
+    """
+
+    sources = 3  # peers that are asked at once, each with a buffer of one sector
+    silent_ms = 10000  # asked, and no block began to arrive
+    slow_ms = 10000  # window for `slow_rate`
+    slow_rate = 1024  # bytes a second that a peer must reach
+    choke_ms = 15000  # connected and never unchoked, while others wait
+    web_ms = 4000  # window for `web_rate`
+    web_rate = 16384  # bytes a second below which the web seed steps in
+    give_up_ms = 90000  # without a new sector
+    lonely_ms = 15000  # the same, with nobody left to ask
+    turn_ms = 20  # at most so long without letting other tasks run
+
+    def __init__(  # type: ignore[no-untyped-def]
+        self,
+        release,
+        storage,
+        peers,
+        peer_id: bytes,
+        local_ip=None,
+        port: int = 0,
+        trackers=None,
+        web_seeds=None,
+        up_rate: int = 0,
+        check_first=None,
+        on_event=None,
+    ) -> None:
+        none = bytearray((release.piece_count + 7) >> 3)
+        super().__init__(release, storage, peer_id, local_ip, port, trackers, up_rate, none, on_event)
+        self.pieces = Pieces(release, storage, none, check_first)
+        self.web_seeds = list(release.web_seeds if web_seeds is None else web_seeds)
+        self.buffers = [memoryview(bytearray(SECTOR)) for _ in range(self.sources)]
+        self.dialler = Dialler(self, peers)
+        self.strikes = {}  # type: dict
+        self.reasons = {}  # type: dict
+        self.over = asyncio.Event()
+        self.error = None
+        self.ready = False
+        self.web = None
+        self.fetched = self.web_mark = self.wasted = self.bad = 0
+        self.last = self.turned = self.web_since = self.told = ticks_ms()
+
+    async def run(self) -> None:
+        """Fetch until every piece is held; raises SwarmError that says why not, or the storage's or check's error."""
+        for _ in self.pieces.resume():
+            await asyncio.sleep(0)
+        self.missing = len(self.pieces.todo)
+        self.event("resumed", have=self.release.piece_count - self.missing, pieces=self.release.piece_count)
+        self.last = self.web_since = ticks_ms()
+        self.ready = True
+        if self.missing:
+            self.start()
+            self.tick(ticks_ms())
+            await self.over.wait()
+        if self.error:
+            await self.close()
+            raise self.error
+        self.event("complete", stats=self.stats, wasted=self.wasted, bad=self.bad)
+
+    def fail(self, error: Exception) -> None:
+        """End the download with `error`."""
+        self.error = self.error or error
+        self.over.set()
+
+    async def close(self) -> None:
+        """End every connection and attempt."""
+        self.dialler.close()
+        if self.web:
+            self.web.cancel()
+        await super().close()
+
+    # ---- connections
+
+    def candidates(self, peers: list) -> None:
+        """More addresses of peers, from a tracker or local discovery."""
+        self.dialler.add(peers)
+
+    def banned(self, ip: str) -> bool:
+        """Whether this address has lied."""
+        return self.strikes.get(ip, 0) >= STRIKES
+
+    def strike(self, ip: str, count: int) -> None:
+        """Count against an address."""
+        if ip in self.strikes or len(self.strikes) < 64:
+            self.strikes[ip] = self.strikes.get(ip, 0) + count
+            if self.strikes[ip] >= STRIKES:
+                self.event("banned", ip=ip)
+
+    def reason(self, text: str) -> None:
+        """Remember why a source failed, for the error that may come."""
+        if text in self.reasons or len(self.reasons) < 10:
+            self.reasons[text] = self.reasons.get(text, 0) + 1
+
+    def welcome(self, ip: str, theirs: bytes, dialled: bool) -> bool:
+        """Banned addresses are not served, nor anybody before the storage is hashed."""
+        return self.ready and not self.banned(ip) and super().welcome(ip, theirs, dialled)
+
+    def left(self, peer) -> None:  # type: ignore[no-untyped-def]
+        """Give what the peer was bringing to others."""
+        self.pieces.count(peer.bits, -1)
+        peer.busy = -1
+        self._drop_requests(peer)
+        if peer.ended and self.missing:
+            self.reason(peer.ended)
+        super().left(peer)
+        self.fill_all()
+
+    def dropped(self, peer, violation: bool) -> None:  # type: ignore[no-untyped-def]
+        """A violation counts against the address."""
+        if violation:
+            self.strike(peer.ip, 1)
+
+    def offers(self, peer, index: int, last: bool = True) -> None:  # type: ignore[no-untyped-def]
+        """Count the piece; say interested when it is one that we miss."""
+        if index >= 0:
+            self.pieces.avail[index] += 1
+            if not peer.wanting and not bitfield.has(self.have, index):
+                peer.want(True)
+        if last:
+            super().offers(peer, index)
+            self.fill(peer)
+
+    # ---- requests
+
+    def choked(self, peer) -> None:  # type: ignore[no-untyped-def]
+        """Requests are void now; blocks that were under way may still come."""
+        self._drop_requests(peer)
+        self.fill_all()
+
+    def unchoked(self, peer) -> None:  # type: ignore[no-untyped-def]
+        """Ask."""
+        self.fill(peer)
+
+    def _drop_requests(self, peer) -> None:  # type: ignore[no-untyped-def]
+        peer.late = (peer.late + peer.asked)[-64:]
+        peer.asked = []
+        self.pieces.leave(peer)
+        self._release(peer)
+
+    def _release(self, peer) -> None:  # type: ignore[no-untyped-def]
+        if peer.slot is not None and not peer.asked and peer.busy < 0:
+            self.buffers.append(peer.slot)
+            peer.slot = None
+
+    def fill_all(self) -> None:
+        """Ask every peer for what it can bring."""
+        for peer in self.peers:
+            self.fill(peer)
+
+    def fill(self, peer) -> None:  # type: ignore[no-untyped-def]
+        """Keep the peer's pipeline full, if it serves us and a buffer is free for it."""
+        if peer.choked or peer.ended or not self.missing or self.error:
+            return
+        if peer.slot is None:
+            if not self.buffers:
+                return
+            peer.slot = self.buffers.pop()
+        if not peer.asked:
+            peer.moved = peer.window = ticks_ms()
+            peer.mark = peer.down
+        length = self.release.piece_length
+        while len(peer.asked) < peer.depth:
+            offset = self._next(peer)
+            if offset < 0:
+                break
+            peer.asked.append(offset)
+            index = offset // length
+            begin = offset % length
+            peer.post(wire.span(wire.REQUEST, index, begin, min(BLOCK, self.release.piece_size(index) - begin)))
+        self._release(peer)
+
+    def _next(self, peer) -> int:  # type: ignore[no-untyped-def]
+        """The offset in the stream of the next block to ask `peer` for, or -1."""
+        pieces = self.pieces
+        if pieces.check_first and peer.asked:
+            return -1  # the first piece is judged by its blocks in order
+        for active in pieces.active.values():
+            if active.owner is peer:
+                offset = self._block(active, peer)
+                if offset >= 0:
+                    return offset
+        active = pieces.pick(peer)
+        if active:
+            return self._block(active, peer)
+        return self._help(peer) if not peer.asked and not pieces.check_first else -1
+
+    def _block(self, active, peer) -> int:  # type: ignore[no-untyped-def]
+        base = active.index * self.release.piece_length
+        for begin in range(0, active.size, BLOCK):
+            if base + begin not in peer.asked and not active.block_done(begin):
+                return base + begin
+        return -1
+
+    def _help(self, peer) -> int:  # type: ignore[no-untyped-def]
+        """Endgame: a block that a slower peer was asked for, the last of its queue first."""
+        now = ticks_ms()
+        for other in self.peers:
+            if other is peer or not other.asked:
+                continue
+            pace = max(other.pace, ticks_diff(now, other.moved))
+            if pace * len(other.asked) < 2 * peer.pace + 20:
+                continue
+            for offset in reversed(other.asked):
+                index = offset // self.release.piece_length
+                active = self.pieces.active.get(index)
+                if active and bitfield.has(peer.bits, index) and index not in self.pieces.alone:
+                    if not active.block_done(offset % self.release.piece_length):
+                        return offset
+        return -1
+
+    # ---- arrivals
+
+    async def take_block(self, peer, index: int, begin: int, size: int) -> None:  # type: ignore[no-untyped-def]
+        """Stream a block that is arriving into the storage, sector by sector."""
+        release = self.release
+        offset = index * release.piece_length + begin
+        if offset not in peer.asked:
+            if offset not in peer.late:
+                raise Violation("unrequested block")
+            peer.late.remove(offset)
+            self.wasted += size
+            await peer.skip(size)
+            return
+        if size != min(BLOCK, release.piece_size(index) - begin):
+            raise Violation("block of {} bytes".format(size))
+        peer.busy = offset
+        active = self.pieces.active.get(index)
+        slot = peer.slot
+        end = begin + size
+        while begin < end:
+            want = min(SECTOR, end - begin)
+            part = slot if want == SECTOR else slot[:want]
+            count = await recv(peer.reader, part)
+            got = count
+            while got < want:
+                if not count:
+                    raise SwarmError("closed by the peer")
+                peer.down += count
+                self.count(peer.ip, count, 0)
+                count = await recv(peer.reader, part[got:])
+                got += count
+            peer.down += count
+            self.count(peer.ip, count, 0)
+            if not (active and self.store(peer.ip, active, begin, part)):
+                self.wasted += want
+            begin += want
+            if ticks_diff(ticks_ms(), self.turned) >= self.turn_ms:
+                await asyncio.sleep(0)
+                self.turned = ticks_ms()
+        peer.busy = -1
+        if offset in peer.asked:
+            peer.asked.remove(offset)
+        now = ticks_ms()
+        peer.pace = (3 * peer.pace + ticks_diff(now, peer.moved)) >> 2
+        peer.moved = now
+        peer.depth = max(2, min(10, 400 // (peer.pace + 1)))
+        self._cancel(offset)
+        self.fill(peer)
+
+    def store(self, ip: str, active, at: int, part) -> bool:  # type: ignore[no-untyped-def]
+        """Take one sector from `ip`; returns whether it was new. Raises SwarmError when the source must end."""
+        try:
+            new = self.pieces.sector(ip, active, at, part)
+            if new:
+                self.fetched += len(part)
+                self.last = ticks_ms()
+                if not active.left:
+                    self._finish(active)
+        except SwarmError:
+            raise
+        except Exception as error:  # the storage's or the install check's, which end the download
+            self.fail(error)
+            raise SwarmError("the download has ended")
+        return new
+
+    def _finish(self, active) -> None:  # type: ignore[no-untyped-def]
+        index = active.index
+        if not self.pieces.finish(active):
+            self.bad += 1
+            liar = active.source
+            self.event("bad-piece", piece=index, ip=liar)
+            if liar != MIXED:
+                self.strike(liar, STRIKES)
+                for peer in list(self.peers):
+                    if peer.ip == liar:
+                        peer.kill("sent a corrupt piece")
+                self.reason("sent a corrupt piece")
+                raise Violation("sent a corrupt piece")
+            self.fill_all()
+            return
+        self.missing -= 1
+        self.event("piece", piece=index, left=self.missing)
+        message = wire.have(index)
+        for peer in list(self.peers):
+            if not bitfield.has(peer.bits, index):
+                peer.post(message)
+            if not self.missing:
+                peer.want(False)
+                Seeder.offers(self, peer, -1)
+        if not self.missing:
+            if self.announcer:
+                self.announcer.completed()
+            self.over.set()
+        elif index == 0:
+            self.fill_all()
+
+    def _cancel(self, offset: int) -> None:
+        """Call off a block that has come, wherever else it was asked for."""
+        index = offset // self.release.piece_length
+        begin = offset % self.release.piece_length
+        for peer in self.peers:
+            if offset in peer.asked and peer.busy != offset:
+                peer.asked.remove(offset)
+                peer.late.append(offset)
+                size = min(BLOCK, self.release.piece_size(index) - begin)
+                peer.post(wire.span(wire.CANCEL, index, begin, size))
+                self.fill(peer)
+
+    # ---- time
+
+    def tick(self, now: int) -> None:
+        """Drop who is silent or slow, dial, call the web seed, and give up when nobody is left."""
+        super().tick(now)
+        if not self.missing or self.over.is_set():
+            return
+        waiting = self.dialler.waiting(now)
+        for peer in list(self.peers):
+            if peer.asked:
+                if ticks_diff(now, peer.moved) > self.silent_ms and peer.down == peer.mark:
+                    peer.kill("went silent")
+                elif ticks_diff(now, peer.window) > self.slow_ms:
+                    if (peer.down - peer.mark) * 1000 < self.slow_rate * self.slow_ms:
+                        peer.kill("too slow")
+                    peer.window = now
+                    peer.mark = peer.down
+            elif peer.dialled and waiting and ticks_diff(now, peer.since) > self.choke_ms:
+                if peer.choked and peer.wanting:
+                    peer.kill("never unchoked us")
+                elif not peer.wanting and not peer.interested:
+                    peer.kill("has nothing that we miss")
+        self.fill_all()
+        self.dialler.tick(now)
+        self._web(now)
+        quiet = ticks_diff(now, self.last)
+        if quiet > self.give_up_ms or (quiet > self.lonely_ms and self._lonely(waiting)):
+            self.fail(SwarmError(self._why()))
+        if ticks_diff(now, self.told) > 1000:
+            self.told = now
+            self.event("progress", left=self.missing, pieces=self.release.piece_count, fetched=self.fetched)
+
+    def _lonely(self, waiting: bool) -> bool:
+        tried = not self.announcer or self.announcer.tried
+        return tried and not waiting and not self.dialler.dials and not self.peers and not self.web
+
+    def _web(self, now: int) -> None:
+        span = ticks_diff(now, self.web_since)
+        starved = span > self.web_ms and (self.fetched - self.web_mark) * 1000 < self.web_rate * span
+        if self.web_seeds and not self.web and (starved or self._lonely(self.dialler.waiting(now))):
+            from fwnode.swarm.webseed import WebSeed
+
+            self.web = asyncio.create_task(WebSeed(self, self.web_seeds[0]).run())
+        if span > self.web_ms:
+            self.web_since = now
+            self.web_mark = self.fetched
+
+    def _why(self) -> str:
+        """One line on why there is no source."""
+        parts = ["{} ({}x)".format(text, count) for text, count in sorted(self.reasons.items())]
+        if self.announcer and self.announcer.why:
+            parts.append(self.announcer.why)
+        if not self.web_seeds:
+            parts.append("no web seed")
+        return "no source for {} of {} pieces: {}".format(
+            self.missing, self.release.piece_count, "; ".join(parts) or "no peers"
+        )

@@ -1,0 +1,210 @@
+"""Serving a release's pieces to others, straight out of the storage that holds them.
+
+`Seeder` is the hub of one release's connections: fair choking, one upload buffer, an upload limit, bytes counted by
+address, announces. `Download` builds on it.
+"""
+
+import asyncio
+
+from fwnode.compat import const, randbelow, ticks_add, ticks_diff, ticks_ms
+from fwnode.swarm import SECTOR, Violation, bitfield, wire
+from fwnode.swarm.announce import Announcer
+from fwnode.swarm.peer import Peer
+from fwnode.swarm.streams import send_all
+
+MAX_STATS = const(32)
+
+
+class Seeder:
+    """Seeds `release` out of `storage` (its `readinto(offset, buffer)`); `have` is a bitfield, all pieces if None.
+
+    `up_rate` is in bytes a second, 0 without limit. `on_event(kind, fields)` hears what happens. Connections come
+    through `serve` (a `Router` calls it). `port` is told to trackers; 0: no announces.
+    """
+
+    max_peers = 4  # connections taken from others
+    slots = 3  # peers served at once
+    tick_ms = 250
+    idle_ms = 150000
+    rechoke_ms = 10000
+
+    def __init__(  # type: ignore[no-untyped-def]
+        self,
+        release,
+        storage,
+        peer_id: bytes,
+        local_ip=None,
+        port: int = 0,
+        trackers=None,
+        up_rate: int = 0,
+        have=None,
+        on_event=None,
+    ) -> None:
+        self.release = release
+        self.storage = storage
+        self.peer_id = peer_id
+        self.local_ip = local_ip
+        self.port = port
+        self.up_rate = up_rate
+        self.on_event = on_event
+        self.have = bitfield.full(release.piece_count) if have is None else have
+        self.missing = release.piece_count - bitfield.count(self.have)
+        self.peers = []  # type: list
+        self.stats = {}  # type: dict
+        self.up_view = memoryview(bytearray(SECTOR + 13))
+        self.next_up = ticks_ms()
+        self.next_rechoke = self.next_up
+        self.lucky = None
+        self.ticker = None
+        self.announcer = Announcer(self, release.trackers if trackers is None else trackers) if port else None
+
+    # ---- life
+
+    def start(self) -> None:
+        """Begin to announce and to mind the connections; needs the running event loop."""
+        if not self.ticker:
+            self.ticker = asyncio.create_task(self._ticks())
+
+    async def close(self) -> None:
+        """End every connection and say `stopped` to the trackers."""
+        if self.ticker:
+            self.ticker.cancel()
+            self.ticker = None
+        for peer in list(self.peers):
+            peer.kill("closing")
+        if self.announcer:
+            await self.announcer.stop()
+        await asyncio.sleep(0)
+
+    async def _ticks(self) -> None:
+        while True:
+            await asyncio.sleep(self.tick_ms / 1000)
+            self.tick(ticks_ms())
+
+    def tick(self, now: int) -> None:
+        """What time brings: dead connections, keep-alives, another turn of choking, announces."""
+        for peer in list(self.peers):
+            if peer.idle(now) > self.idle_ms:
+                peer.kill("silent")
+            elif ticks_diff(now, peer.sent) > self.idle_ms // 2:
+                peer.sent = now
+                peer.post(b"\0\0\0\0")
+        if ticks_diff(now, self.next_rechoke) >= 0:
+            self.next_rechoke = ticks_add(now, self.rechoke_ms)
+            self.rechoke(True)
+        if self.announcer:
+            self.announcer.tick(now)
+
+    def event(self, kind: str, **fields) -> None:  # type: ignore[no-untyped-def]
+        """Tell the node."""
+        if self.on_event:
+            self.on_event(kind, fields)
+
+    # ---- connections
+
+    async def serve(self, reader, writer, ip: str, theirs: bytes, dialled: bool = False) -> None:  # type: ignore[no-untyped-def]
+        """Take a connection whose handshake has been read; returns when it has ended and closes nothing."""
+        if not self.welcome(ip, theirs, dialled):
+            return
+        if not dialled:
+            await send_all(writer, wire.handshake(self.release.info_hash, self.peer_id))
+        peer = Peer(self, reader, writer, ip, theirs, dialled)
+        # a task of its own, so that ending the connection does not cancel the caller
+        await asyncio.create_task(peer.run())
+
+    def welcome(self, ip: str, theirs: bytes, dialled: bool) -> bool:
+        """Whether another connection with this peer is taken; of two with one peer the one of the greater ID's stays."""
+        if theirs == self.peer_id:
+            return False
+        for peer in self.peers:
+            if peer.theirs == theirs:
+                if peer.dialled is dialled or (self.peer_id > theirs) is not dialled:
+                    return False
+                peer.kill("connected twice")
+                return True
+        return dialled or sum(1 for peer in self.peers if not peer.dialled) < self.max_peers
+
+    def joined(self, peer) -> None:  # type: ignore[no-untyped-def]
+        """A connection begins."""
+        self.peers.append(peer)
+        if self.missing < self.release.piece_count:
+            bits = bytes(self.have)
+            peer.post((1 + len(bits)).to_bytes(4, "big") + bytes((wire.BITFIELD,)) + bits)
+
+    def left(self, peer) -> None:  # type: ignore[no-untyped-def]
+        """A connection has ended."""
+        if peer in self.peers:
+            self.peers.remove(peer)
+            if peer.interested:
+                self.rechoke(False)
+        self.event("peer-left", ip=peer.ip, why=peer.ended, down=peer.down, up=peer.up)
+
+    def dropped(self, peer, violation: bool) -> None:  # type: ignore[no-untyped-def]
+        """A connection broke, by a violation of the protocol or otherwise."""
+
+    def offers(self, peer, index: int, last: bool = True) -> None:  # type: ignore[no-untyped-def]
+        """The peer has a piece (-1: its whole bitfield was read; `last`: nothing more follows at once)."""
+        if last and not self.missing and bitfield.count(peer.bits) == self.release.piece_count:
+            peer.kill("both complete")
+
+    def choked(self, peer) -> None:  # type: ignore[no-untyped-def]
+        """The peer serves us no longer."""
+
+    def unchoked(self, peer) -> None:  # type: ignore[no-untyped-def]
+        """The peer serves us now."""
+
+    async def take_block(self, peer, index: int, begin: int, size: int) -> None:  # type: ignore[no-untyped-def]
+        """A block's bytes are the next on the connection; a seeder asked for none."""
+        raise Violation("unrequested block")
+
+    # ---- upload
+
+    def rechoke(self, turn: bool) -> None:
+        """Unchoke whom there is room for; at a `turn` choose anew: who gives most, then who got least, and one by lot."""
+        wanting = [peer for peer in self.peers if peer.interested]
+        if turn or self.lucky not in wanting:
+            self.lucky = wanting[randbelow(len(wanting))] if wanting else None
+        for peer in self.peers:
+            if not peer.interested:
+                peer.choke(True)
+        if turn and len(wanting) > self.slots:
+            wanting.sort(key=_merit)
+            chosen = wanting[: self.slots - 1]
+            if self.lucky not in chosen:
+                chosen.append(self.lucky)
+            for peer in wanting:
+                peer.choke(peer not in chosen)
+        served = sum(1 for peer in wanting if not peer.choking)
+        for peer in wanting:
+            if served < self.slots and peer.choking:
+                peer.choke(False)
+                served += 1
+        if turn:
+            for peer in self.peers:
+                peer.turn_down = peer.down
+                peer.turn_up = peer.up
+
+    async def turn(self, size: int) -> None:
+        """Wait for this upload's turn under the limit; without one, only let the others run."""
+        wait = 0
+        if self.up_rate:
+            now = ticks_ms()
+            if ticks_diff(now, self.next_up) > 0:
+                self.next_up = now
+            wait = ticks_diff(self.next_up, now)
+            self.next_up = ticks_add(self.next_up, max(1, size * 1000 // self.up_rate))
+        await asyncio.sleep(wait / 1000)
+
+    def count(self, ip: str, down: int, up: int) -> None:
+        """Count bytes by the peer's address; beyond 32 addresses under `*`."""
+        row = self.stats.get(ip)
+        if row is None:
+            if len(self.stats) >= MAX_STATS:
+                ip = "*"
+            row = self.stats.setdefault(ip, [0, 0])
+        row[0] += down
+        row[1] += up
+
+
+def _merit(peer) -> tuple:  # type: ignore[no-untyped-def]
+    return (peer.turn_down - peer.down, peer.up - peer.turn_up)

@@ -1,0 +1,65 @@
+"""Bytes in and out of a connection without a buffer in between, on both interpreters.
+
+MicroPython's own Stream copies what it cannot send at once, and asks the poller before each read; here the socket is
+tried first.
+"""
+
+from fwnode.compat import MICROPYTHON
+from fwnode.swarm import SwarmError
+
+if MICROPYTHON:
+    from asyncio import core
+
+    def recv(reader, view):  # type: ignore[no-untyped-def]
+        """Wait for bytes and read them into `view`; returns the count, 0 at the end of the stream."""
+        sock = reader.s
+        count = sock.readinto(view)
+        while count is None:
+            yield core._io_queue.queue_read(sock)
+            count = sock.readinto(view)
+        return count
+
+    def put(writer, view) -> int:  # type: ignore[no-untyped-def]
+        """Send what the socket takes now, without waiting; returns the count."""
+        return writer.s.write(view) or 0
+
+    def room(writer, blocked: bool):  # type: ignore[no-untyped-def]
+        """Wait until the socket takes more, when `blocked`."""
+        if blocked:
+            yield core._io_queue.queue_write(writer.s)
+
+else:
+
+    async def recv(reader, view):  # type: ignore[no-untyped-def]
+        """Wait for bytes and read them into `view`; returns the count, 0 at the end of the stream."""
+        data = await reader.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def put(writer, view) -> int:  # type: ignore[no-untyped-def]
+        """Send what the socket takes now, without waiting; returns the count."""
+        writer.write(bytes(view))
+        return len(view)
+
+    async def room(writer, blocked: bool) -> None:  # type: ignore[no-untyped-def]
+        """Wait until the socket takes more."""
+        await writer.drain()
+
+
+async def recv_all(reader, view) -> None:  # type: ignore[no-untyped-def]
+    """Fill `view`; raises SwarmError when the peer closes before."""
+    count = await recv(reader, view)
+    size = len(view)
+    while count < size:
+        more = await recv(reader, view[count:])
+        if not more:
+            raise SwarmError("closed by the peer")
+        count += more
+
+
+async def send_all(writer, data) -> None:  # type: ignore[no-untyped-def]
+    """Send all of `data`."""
+    view = memoryview(data)
+    while view:
+        view = view[put(writer, view) :]
+        await room(writer, len(view) > 0)
