@@ -163,7 +163,7 @@ class BootLoader:
         seq, state, crc = two[active]
         if state == otadata.NEW:
             self._write(at, active, (seq, otadata.PENDING_VERIFY, crc))
-        return (seq - 1) % len(slots)
+        return int((seq - 1) % len(slots))
 
     def _write(self, at: int, index: int, entry: tuple[int, int, int]) -> None:
         """Rewrite an entry with its own CRC, right or wrong, as the boot loader does."""
@@ -177,7 +177,7 @@ class BootLoader:
         """Length of the image in the partition, or 0 when the boot loader refuses it."""
         _, _, offset, size, *_ = entry
         try:
-            return appimage.verify(self.nor.mem, offset, size, self.chip_id)
+            return int(appimage.verify(self.nor.mem, offset, size, self.chip_id))
         except appimage.BadImage as error:
             self.log.line("E", "esp_image", str(error))
             return 0

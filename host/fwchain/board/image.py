@@ -166,7 +166,7 @@ def describe(image: bytes) -> tuple[str, str]:
     found = appimage.description(image, 0)
     if found is None:
         raise ImageError("image has no app description")
-    return found
+    return found[0], found[1]
 
 
 def _field(name: str, text: str) -> bytes:

@@ -72,7 +72,8 @@ def find_rom(flash: Flash) -> tuple[int, int] | None:
     at = st.get(flash.state, st.RUNNING)
     for entry in parts.parse(flash.mem[parts.TABLE_OFFSET : parts.TABLE_OFFSET + parts.TABLE_MAX]):
         if entry[2] == at:
-            return appimage.romfs(flash.mem, at, entry[3])
+            found = appimage.romfs(flash.mem, at, entry[3])
+            return (found[0], found[1]) if found else None
     return None
 
 

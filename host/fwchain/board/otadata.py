@@ -20,7 +20,7 @@ class Entry:
     @property
     def valid(self) -> bool:
         """Whether the boot loader lets this entry choose the slot."""
-        return ota.valid((self.seq, self.state, self.crc))
+        return bool(ota.valid((self.seq, self.state, self.crc)))
 
     @property
     def state_name(self) -> str:

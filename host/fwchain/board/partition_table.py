@@ -110,7 +110,7 @@ class PartitionTable:
 
     def to_binary(self) -> bytes:
         """The 0xC00 bytes that ESP-IDF's gen_esp32part.py makes."""
-        return parts.pack(self.entries())
+        return bytes(parts.pack(self.entries()))
 
     @classmethod
     def from_binary(cls, data: bytes) -> PartitionTable:

@@ -27,7 +27,7 @@ from fwchain.board import launcher
 from fwchain.board.boards import Board
 from fwchain.board.flash import Flash
 from fwchain.board.image import build_romfs, collect, compile_files
-from fwchain.board.runtime.vb import appimage
+from fwchain.board.runtime.vb import appimage, parts
 from fwchain.board.runtime.vb import state as st
 from fwchain.errors import SetupError
 from fwchain.events import Log
@@ -158,6 +158,7 @@ class Supervisor:
             while not self._stop.is_set():
                 if self._download:
                     self._hold("download", None)
+                    st.put(self.flash.state, st.CONTROL, st.CONTROL_NONE)  # the reset that ended it
                     soft, raw, self._cause = False, False, st.PWRON_RESET
                     continue
                 self._set("running")
@@ -213,7 +214,13 @@ class Supervisor:
                 "stdout": subprocess.PIPE,
                 "stderr": subprocess.STDOUT,
             }
-        process = subprocess.Popen([*command, json.dumps(options)], env=environment, start_new_session=True, **streams)
+        process = subprocess.Popen(
+            [*command, json.dumps(options)],
+            env=environment,
+            start_new_session=True,
+            preexec_fn=_ignore_interrupts,
+            **streams,
+        )
         self._process = process
         if ours is not None:
             theirs.close()
@@ -368,7 +375,7 @@ class Supervisor:
 
     def _booted(self, offset: int) -> None:
         version, model = appimage.description(self.flash.mem, offset) or (None, None)
-        names = {e[2]: e[4] for e in self._entries()}
+        names = {e[2]: e[4] for e in parts.read(self.flash.mem, self.flash.size)}
         self.events.emit(
             "boot",
             slot=names.get(offset, hex(offset)),
@@ -376,11 +383,6 @@ class Supervisor:
             model=model,
             cause=CAUSES.get(self._cause, "?"),
         )
-
-    def _entries(self) -> list[tuple]:
-        from fwchain.board.runtime.vb import parts
-
-        return parts.read(self.flash.mem, self.flash.size)
 
     def _drain(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
@@ -405,6 +407,7 @@ class Supervisor:
             self._serial_reset,
             self._take,
             link=self.folder / "tty",
+            name=self.name,
         )
         self._port.start()
         pty, rfc2217, tcp = self._port.urls
@@ -443,6 +446,11 @@ def runtime_romfs() -> bytes:
     folder = Path(__file__).parent / "runtime"
     files = {path: data for path, data in collect(folder).items() if path != "__init__.py"}
     return build_romfs(compile_files(files, 3))
+
+
+def _ignore_interrupts() -> None:
+    """Until MicroPython takes Ctrl-C itself, it must not end a board that is starting."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _kill(pid: int) -> None:

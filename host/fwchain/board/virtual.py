@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +130,18 @@ class VirtualBoard:
         except appimage.BadImage as error:
             raise ImageError(str(error)) from error
         return self.flash.read(part.offset, length)
+
+    def provision(
+        self,
+        files: Mapping[str, bytes] | None = None,
+        nvs: Mapping[str, Mapping[str, int | bytes]] | None = None,
+    ) -> None:
+        """Write files (path → content) to littlefs and values (namespace → key → int or bytes) to NVS; board off."""
+        from fwchain.board import provision
+
+        if self.running:
+            raise SetupError(f"{self.name} is running: switch it off to write its files from outside")
+        provision.provision(self.flash, self.table, files, nvs)
 
     def flip(self, offset: int, slot: int | None = None, mask: int = 1) -> int:
         """Flip a bit of the flash byte at `offset` (with `slot`: from that slot's start); returns
