@@ -21,9 +21,7 @@ FRIENDLY_BANNER = b'Type "help()" for more information.\r\n'
 PROMPT = b">>> "
 MOUNT_MARK = b"\x18"  # mpremote's mount protocol speaks binary from here on
 
-INPUT_LIMIT = (
-    256 * 1024
-)  # bytes held for a program that does not read; beyond it they are lost, as on a UART
+INPUT_LIMIT = 256 * 1024  # bytes held for a program that does not read; beyond it they are lost, as on a UART
 
 
 def catches_interrupt(pid: int) -> bool:

@@ -14,9 +14,7 @@ from serial.rfc2217 import PortManager
 
 from fwchain.board.serial.lines import ModemLines
 
-OUTPUT_LIMIT = (
-    1 << 20
-)  # bytes held for a client that does not read; beyond it they are lost, as on a UART
+OUTPUT_LIMIT = 1 << 20  # bytes held for a client that does not read; beyond it they are lost, as on a UART
 IAC = b"\xff"
 
 

@@ -54,9 +54,7 @@ class Loader:
     firmware.
     """
 
-    def __init__(
-        self, chip: Chip, flash: FlashLike, mac: bytes, leave: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, chip: Chip, flash: FlashLike, mac: bytes, leave: Callable[[], None] = lambda: None) -> None:
         self.chip = chip
         self.flash = flash
         self.stub = False

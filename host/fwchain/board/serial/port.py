@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from fwchain.board.serial import registry
 from fwchain.board.serial.bootlog import rom_log
 from fwchain.board.serial.chips import Chip
 from fwchain.board.serial.console import Console
@@ -26,9 +27,7 @@ from fwchain.board.serial.sync import SyncSpotter
 
 IDLE_POLL_S = 0.05  # a closed pty cannot be waited for: it is looked at
 BUSY_POLL_S = 0.02
-AFTER_CLOSE_S = (
-    1.0  # a pty has no reset line: this long after its client has gone, flashing is over
-)
+AFTER_CLOSE_S = 1.0  # a pty has no reset line: this long after its client has gone, flashing is over
 HELD_S = 0.1  # how long the beginning of a SYNC frame is held back
 
 
@@ -50,6 +49,7 @@ class SerialPort:
         on_output: Callable[[bytes], None] = lambda data: None,
         link: Path | None = None,
         host: str = "127.0.0.1",
+        name: str = "",
     ) -> None:
         self.chip = chip
         self._flash = flash
@@ -58,6 +58,8 @@ class SerialPort:
         self._on_output = on_output
         self._link = link
         self._host = host
+        self._name = name
+        self._entry: Path | None = None
         self._calls: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._console: Console | None = None
@@ -87,6 +89,9 @@ class SerialPort:
         self._selector.register(self._listener, selectors.EVENT_READ, None)
         if self._link is not None:
             _replace_link(self._link, self.pty_path)
+        if self._name:
+            folder = str(self._link.parent.resolve()) if self._link is not None else ""
+            self._entry = registry.add(self._name, folder, self.urls)
         self._thread = threading.Thread(target=self._serve, name="serial", daemon=True)
         self._thread.start()
 
@@ -96,6 +101,8 @@ class SerialPort:
         self._wake()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(5)
+        if self._entry is not None:
+            registry.remove(self._entry)
         if self._link is not None and self._link.is_symlink():
             self._link.unlink()
 

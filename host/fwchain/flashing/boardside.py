@@ -1,0 +1,146 @@
+"""Short programs that run on the board through its prompt. Each prints one line: MARK, then JSON.
+
+They need nothing but MicroPython 1.25, except where they import fwnode, which is deployed first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fwchain.flashing.errors import FlashingError
+from fwchain.flashing.prompt import MARK, Prompt
+
+LIST = """
+import os, hashlib, binascii, json
+def sha(path):
+    h = hashlib.sha256()
+    buf = bytearray(1024)
+    with open(path, "rb") as f:
+        while True:
+            n = f.readinto(buf)
+            if not n:
+                return binascii.hexlify(h.digest()).decode()
+            h.update(memoryview(buf)[:n])
+def walk(path, out):
+    try:
+        names = os.listdir(path)
+    except OSError:
+        return out
+    for name in names:
+        p = path + "/" + name
+        if os.stat(p)[0] & 0x4000:
+            walk(p, out)
+        else:
+            out[p] = sha(p)
+    return out
+found = walk(FOLDER, {})
+own = []
+for p in STARTERS:
+    try:
+        found[p] = sha(p)
+        with open(p) as f:
+            text = f.read()
+        if "fwnode" not in text and "import" in text:
+            own.append(p)
+    except OSError:
+        pass
+s = os.statvfs("/")
+print(MARK + json.dumps({"files": found, "free": s[0] * s[3], "own": own}))
+"""
+
+PREPARE = """
+import os
+for p in REMOVE:
+    try:
+        os.remove(p)
+    except OSError:
+        pass
+for p in FOLDERS:
+    try:
+        os.mkdir(p)
+    except OSError:
+        pass
+print(MARK + "0")
+"""
+
+KEY = """
+import json, binascii, os, sys
+from fwnode import crypto
+from fwnode.compat import run
+from fwnode.crypto import steps
+from fwnode.update.keys import KeyStore
+from fwnode.update.slots import Slots
+def generate():
+    yield
+    return crypto.generate_key()
+keys = KeyStore()
+had = keys.get("sk") is not None
+private = run(keys.private_key(generate))
+public = keys.get("pk")
+if public is None:
+    public = run(steps.public_key(private))
+    keys.put("pk", public)
+slot = Slots().running
+try:
+    version = slot.app_version
+except Exception:
+    version = ""
+print(MARK + json.dumps({"pk": binascii.hexlify(public).decode(), "had": had, "version": version,
+    "slot": slot.label, "micropython": list(sys.implementation[1][:3])}))
+"""
+
+INSTALL = """
+import json, binascii
+from fwnode.compat import run
+from fwnode.config import Config
+from fwnode.update.files import FileStore
+from fwnode.update.keys import KeyStore
+from fwnode.update.slots import Slots
+from fwnode.update.verify import verifier_steps
+un = binascii.unhexlify
+Config(json.loads(CONFIG))
+files = FileStore()
+keys = KeyStore()
+files.write("genesis", un(GENESIS))
+files.write("root", un(ROOT))
+keys.put("genesis", un(GENESIS_HASH))
+if CERT:
+    keys.put("cert", un(CERT))
+slot = Slots().running
+verifier = run(verifier_steps(slot, slot.image_length))
+keys.put_record("run", {"p": slot.label.encode(), "h": verifier, "e": EPOCH, "v": VERSION.encode()})
+files.write("config.json", CONFIG.encode())
+ok = files.read("genesis") == un(GENESIS) and files.read("root") == un(ROOT)
+ok = ok and keys.get("genesis") == un(GENESIS_HASH) and (not CERT or keys.get("cert") == un(CERT))
+print(MARK + json.dumps({"ok": ok, "verifier": binascii.hexlify(verifier).decode()}))
+"""
+
+
+def call(prompt: Prompt, program: str, timeout: float = 120, **values: Any) -> Any:
+    """Run one of the programs above with its capital names bound; returns its JSON."""
+    head = "".join(f"{name} = {value!r}\n" for name, value in {"MARK": MARK, **values}.items())
+    answer = prompt.run(head + program, timeout)
+    try:
+        return json.loads(answer)
+    except ValueError:
+        last = [line for line in answer.splitlines() if line.strip()][-1:]
+        raise FlashingError(
+            f"the board at {prompt.port} gave no answer that makes sense: {last[0] if last else ''}"
+        ) from None
+
+
+def parents(paths: Iterable[str]) -> list[str]:
+    """The folders that `paths` lie in, outermost first."""
+    found = set()
+    for path in paths:
+        parts = path.split("/")[1:-1]
+        for depth in range(1, len(parts) + 1):
+            found.add("/" + "/".join(parts[:depth]))
+    return sorted(found, key=lambda folder: (folder.count("/"), folder))
+
+
+def total(files: Mapping[str, bytes]) -> int:
+    """Bytes of all files together."""
+    return sum(len(data) for data in files.values())

@@ -1,0 +1,93 @@
+"""`fwchain board deploy`: bring fwnode to a board as .mpy files; what is there already stays.
+
+What a board has is told by SHA-256 of every file, before and after. So a second time changes
+nothing, and a board whose plug was pulled in the middle is repaired by deploying again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fwchain.flashing import boardside, mpy
+from fwchain.flashing.errors import FlashingError
+from fwchain.flashing.prompt import Prompt
+from fwchain.flashing.show import Show
+
+BLOCK = 4096  # littlefs gives every file whole blocks
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What was done: paths on the board. `kept` are a maker's own boot.py or main.py."""
+
+    copied: list[str]
+    removed: list[str]
+    kept: list[str]
+
+    @property
+    def changed(self) -> bool:
+        """False when everything was there already."""
+        return bool(self.copied or self.removed)
+
+
+def deploy(prompt: Prompt, show: Show, files: Mapping[str, bytes] | None = None) -> Deployed:
+    """Make the board's files those given (default: fwnode and main.py). Raises FlashingError."""
+    if files is None:
+        with show.step("compiling fwnode to .mpy"):
+            files = {**mpy.library(), **mpy.starters()}
+    with show.step(f"asking {prompt.port} what it has"):
+        before = _list(prompt)
+    kept = [path for path in before["own"] if path in files]
+    wanted = {path: data for path, data in files.items() if path not in kept}
+    digests = {path: hashlib.sha256(data).hexdigest() for path, data in wanted.items()}
+    there = before["files"]
+    copy = sorted(path for path, digest in digests.items() if there.get(path) != digest)
+    # A .py beside the .mpy would be loaded in its place, so whatever is not ours goes.
+    remove = sorted(p for p in there if p.startswith(mpy.LIBRARY + "/") and p not in wanted)
+    for path in kept:
+        show.say(f"{path} on the board is your own: it stays (call fwnode.run(app) from it)")
+    done = Deployed(copy, remove, kept)
+    if not done.changed:
+        show.say(f"nothing to do: all {len(wanted)} files are there already", copied=0, removed=0)
+        return done
+    needed = sum(-(-len(wanted[path]) // BLOCK) * BLOCK for path in copy if path not in there)
+    if needed > before["free"]:
+        raise FlashingError(
+            f"the board's file system has {before['free']} bytes free, {needed} are needed: "
+            "remove files, or flash it anew"
+        )
+    boardside.call(prompt, boardside.PREPARE, REMOVE=remove, FOLDERS=boardside.parents(copy), timeout=120)
+    _copy(prompt, show, {path: wanted[path] for path in copy})
+    with show.step("verifying what the board has"):
+        after = _list(prompt)["files"]
+    wrong = [path for path, digest in digests.items() if after.get(path) != digest]
+    if wrong:
+        raise FlashingError(f"{wrong[0]} did not arrive whole on {prompt.port} ({len(wrong)} files): deploy again")
+    show.say(
+        f"deployed: {len(copy)} of {len(wanted)} files copied, {len(remove)} removed "
+        f"({boardside.total(wanted)} bytes in all)",
+        copied=len(copy),
+        removed=len(remove),
+    )
+    return done
+
+
+def _list(prompt: Prompt) -> dict:
+    return boardside.call(  # type: ignore[no-any-return]
+        prompt, boardside.LIST, FOLDER=mpy.LIBRARY, STARTERS=[f"/{name}" for name in mpy.STARTERS]
+    )
+
+
+def _copy(prompt: Prompt, show: Show, files: Mapping[str, bytes]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        pairs = []
+        for number, (path, data) in enumerate(files.items()):
+            local = Path(folder, f"{number}-{path.rpartition('/')[2]}")
+            local.write_bytes(data)
+            pairs.append((local, path))
+        with show.step(f"copying {len(pairs)} files", total=len(pairs)) as progress:
+            prompt.put(pairs, lambda count: progress(count))
