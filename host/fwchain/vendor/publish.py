@@ -7,10 +7,12 @@ other side.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -19,6 +21,8 @@ from fwnode.trust.release import Release
 
 CHUNK = 1 << 16
 TIMEOUT_S = 120
+HUNG_UP = "it hangs up once it has seen it"
+ALERT_S = 2  # how long a refusal of our certificate may take
 
 
 def check_files(release: Release, paths: list[Path]) -> None:
@@ -55,16 +59,41 @@ async def _publish(
             return await _answer(answer, release)
     except aiohttp.ClientConnectorCertificateError as error:
         raise NotTrusted(f"{url} is not the verification node whose certificate is pinned: {error}") from error
-    except (aiohttp.ClientSSLError, ssl.SSLError) as error:
+    except aiohttp.ClientSSLError as error:
         raise NotTrusted(f"{url} refuses the vendor's certificate: {_ssl_reason(error)}") from error
     except aiohttp.ClientConnectorError as error:
         raise Unreachable(f"no verification node at {url} ({error.strerror}): is `fwchain serve` running?") from error
     except asyncio.TimeoutError:
         raise Unreachable(f"{url} gave no answer within {TIMEOUT_S} s") from None
-    except (aiohttp.ClientError, ConnectionError) as error:
-        if _is_alert(error):
-            raise NotTrusted(f"{url} refuses the vendor's certificate: {_ssl_reason(error)}") from error
+    except (aiohttp.ClientError, ConnectionError, ssl.SSLError) as error:
+        alert = await asyncio.to_thread(_alert, url, tls)
+        if alert:
+            raise NotTrusted(f"{url} refuses the vendor's certificate: {alert}") from error
         raise Unreachable(f"{url} ended the connection: {error or type(error).__name__}") from error
+
+
+def _alert(url: str, tls: ssl.SSLContext) -> str | None:
+    """What the node says to our certificate, None when it says nothing against it.
+
+    In TLS 1.3 a client's certificate is refused after the client's handshake, by an alert or by hanging up, and either
+    can look like a broken connection when data is under way. Here nothing is sent: who hangs up refuses.
+    """
+    parts = urlsplit(url)
+    try:
+        with (
+            socket.create_connection((parts.hostname, parts.port or 443), ALERT_S) as plain,
+            tls.wrap_socket(plain, server_hostname=parts.hostname) as secure,
+        ):
+            secure.recv(1)
+    except ssl.SSLError as error:
+        return _ssl_reason(error)
+    except TimeoutError:
+        return None
+    except ConnectionResetError:
+        return HUNG_UP
+    except OSError:
+        return None
+    return HUNG_UP
 
 
 async def _body(release: Release, paths: list[Path], on_bytes: Callable[[int], None]) -> AsyncIterator[bytes]:
@@ -87,15 +116,6 @@ async def _answer(answer: aiohttp.ClientResponse, release: Release) -> dict[str,
         return value
     text = f"the verification node refuses {release.model} {release.version}: {value.get('error', answer.reason)}"
     raise (NotTrusted if answer.status == 403 else Unreachable)(text)
-
-
-def _is_alert(error: BaseException | None) -> bool:
-    """Whether a TLS alert is behind `error`; TLS 1.3 refuses a client's certificate after the handshake."""
-    while error is not None:
-        if isinstance(error, ssl.SSLError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _ssl_reason(error: BaseException) -> str:
