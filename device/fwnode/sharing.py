@@ -46,7 +46,7 @@ class Sharing:
         fetch = Download(
             release,
             storage,
-            [(ip, port) for ip, port, _ in peers],
+            peers,
             self.node.peer_id,
             self.node.courier.local,
             self.node.config.port,
@@ -66,7 +66,7 @@ class Sharing:
         self.node.hooks.state("downloaded", version=release.version, size=release.size, down=down, up=up)
 
     def _event(self, kind: str, fields: dict) -> None:
-        if kind in ("resumed", "piece", "bad-piece", "banned", "source", "web-seed"):
+        if kind in ("resume", "progress", "bad-piece", "web-seed"):
             self.node.hooks.state("swarm-" + kind, **fields)
 
 
