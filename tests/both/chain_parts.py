@@ -3,12 +3,19 @@
 from fwnode import crypto
 from fwnode.chain import block as blocks
 from fwnode.chain import genesis as geneses
+from fwnode.chain import head
 from fwnode.chain.authority import Authority
 from fwnode.chain.pow import confirm
 from fwnode.chain.record import Log
+from fwnode.compat import MICROPYTHON
 from fwnode.trust import cert, root
 from fwnode.wire import message
 from support import run
+
+if MICROPYTHON:
+    import gc
+
+    gc.threshold(16384)  # as the node does: the heap stays in one piece
 
 TIME = 1_700_000_000
 MODEL = "lamp"
@@ -56,14 +63,20 @@ class Network:
         """(private key, public key, certificate) of board `number`."""
         if (number, model) not in self._boards:
             private, public = key(100 + number)
-            self._boards[(number, model)] = private, public, run(cert.issue(self.enrolment, model, public, expires))
+            self._boards[(number, model)] = (
+                private,
+                public,
+                run(cert.issue(self.enrolment, model, public, expires)),
+            )
         return self._boards[(number, model)]
 
     def log(self, number, r=1000, outcome="current", sender="cert", model=MODEL, **changes):
-        """The encoded, signed log of board `number` about its own exchange with the verification node."""
+        """The encoded, signed log of board `number` about its own exchange with the verification
+        node.
+        """
         private, public, certificate = self.board(number, model)
         own = message.node_id(public, r)
-        body = message.new("verification_log", self.net, own, b"", message.next_r(r, 4))
+        body = message.new("verification_log", self.net, own, b"", r)
         body["req"] = own
         body["res"] = message.key_id(self.node_public)
         body["ts"] = TIME + 10
@@ -76,7 +89,9 @@ class Network:
         return run(message.sign(private, body))
 
     def confirmation(self, number, asker, answerer, join, r=1000, **changes):
-        """The encoded log of board `number` that confirms the join (32 bytes) of `answerer` for `asker`."""
+        """The encoded log of board `number` that confirms the join (32 bytes) of `answerer` for
+        `asker`.
+        """
         public = self.board(number)[1]
         fields = {
             "req": message.node_id(self.board(asker)[1], r),
@@ -106,7 +121,7 @@ class Network:
         """What the next block needs to know of the block `data` on `parent`."""
         block = self.block(data)
         times = (parent.times + [block.header.time])[-11:]
-        return blocks.Link(parent.height + 1, block.hash, block.counter, block.root, times)
+        return head.Link(parent.height + 1, block.hash, block.counter, block.root, times)
 
     def check(self, data, parent, now=None):
         """Every rule of a block in its branch, as a store applies them."""

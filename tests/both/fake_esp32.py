@@ -13,6 +13,7 @@ NEW, PENDING, VALID, INVALID, ABORTED = range(5)
 NOT_FOUND = -0x1102
 
 
+_ERASED = b"\xff" * 256
 _POOL = {}  # one board at a time: its slots are used again, since a small heap has no room for more
 
 
@@ -20,9 +21,13 @@ def _blank(name, size):
     data = _POOL.get((name, size))
     if data is None:
         data = _POOL[name, size] = bytearray(size)
-    for at in range(0, size, 256):
-        data[at : at + 256] = b"\xff" * 256
+    _wipe(data, 0, size)
     return data
+
+
+def _wipe(data, start, end):
+    for at in range(start, end, 256):
+        data[at : at + 256] = _ERASED
 
 
 class PowerCut(Exception):
@@ -129,10 +134,10 @@ class Board:
             raise OSError(-0x104, "ESP_ERR_INVALID_SIZE")
 
         def half():  # some bits are up, some are not yet
-            data[at : at + SECTOR // 2] = b"\xff" * (SECTOR // 2)
+            _wipe(data, at, at + SECTOR // 2)
 
         def whole():
-            data[at : at + SECTOR] = b"\xff" * SECTOR
+            _wipe(data, at, at + SECTOR)
 
         self.erases[name][sector] += 1
         self.op(half, whole)

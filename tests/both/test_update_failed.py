@@ -96,7 +96,6 @@ def test_boot_loader_cannot_start_it():
 def test_flash_that_differs_on_trial_is_not_confirmed():
     node = Node()
     node.install(node.boot(), RELEASE, IMAGE)
-    genuine_image = bytes(node.board.flash["ota_1"])
     node.board.power_on()
     node.board.boot()
     node.board.put_entry(0, 2, fake_esp32.NEW)
@@ -104,7 +103,7 @@ def test_flash_that_differs_on_trial_is_not_confirmed():
     broken = fake_esp32.app_image(filler(4500, 8), "1.1.0")
     node.board.burn("ota_1", broken)
     boot = node.boot()
-    assert boot.trial and not boot.genuine and broken != genuine_image
+    assert boot.trial and not boot.genuine
     raises(UpdateError, boot.confirm)
     boot.fail("image")
     assert node.boot().outcome == ("rolled_back", "1.1.0", "image")

@@ -73,9 +73,8 @@ class Node:
         self.board = fake_esp32.Board(slot_size, lazy)
         self.root = root
         self.files = {}
-        self.image = fake_esp32.app_image(filler(size), "1.0.0")
-        self.first = slot_release(self.image, "1.0.0")
-        self.board.burn("ota_0", self.image)
+        image, self.first = new_version("1.0.0", 1, size)
+        self.board.burn("ota_0", image)
         self.files["running.m"] = self.first.metainfo
         self.power_lost = False
 
@@ -109,12 +108,18 @@ class Node:
         return install
 
 
+_HAVE = bytearray(256)
+
+
 def fill(storage, data):
     """What a download does: sectors that are right stay."""
-    have = bytearray(4096)
+    view = memoryview(data)
     for at in range(0, len(data), 4096):
-        part = data[at : at + 4096]
-        view = memoryview(have)[: len(part)]
-        storage.readinto(at, view)
-        if bytes(view) != part:
-            storage.write(at, part)
+        part = view[at : at + 4096]
+        for start in range(0, len(part), 256):
+            some = part[start : start + 256]
+            have = memoryview(_HAVE)[: len(some)]
+            storage.readinto(at + start, have)
+            if have != some:
+                storage.write(at, part)
+                break

@@ -1,4 +1,5 @@
-"""Whose signature counts on the chain: a verification node's, or a key that an enrolment key certified.
+"""Whose signature counts on the chain: a verification node's, or a key that an enrolment key
+certified.
 
 In a network whose genesis says `enrolment = open` any key counts, as in the paper.
 """
@@ -27,7 +28,9 @@ class Authority:
         return public is not None and public in self.root.nodes
 
     def claim(self, sender: dict):  # type: ignore[no-untyped-def]
-        """(public key, whether it is a verification node's): the cheap checks alone; raises Untrusted or ChainError."""
+        """(public key, whether it is a verification node's): the cheap checks alone; raises
+        Untrusted or ChainError.
+        """
         if ("pu" in sender) == ("cert" in sender):
             raise ChainError("cert", "one of cert and pu expected")
         if "cert" in sender:
@@ -41,7 +44,9 @@ class Authority:
         return public, node
 
     def check(self, sender: dict, at, model=None):  # type: ignore[no-untyped-def]
-        """Steps: raise Untrusted unless the sender's certificate (if it has one) is good at time `at` and for `model`."""
+        """Steps: raise Untrusted unless the sender's certificate (if it has one) is good at time
+        `at` and for `model`.
+        """
         data = sender.get("cert")
         if data is None:
             return

@@ -1,15 +1,25 @@
-"""A checkpoint: below it no branch is given up for another. Signed by the trust root's threshold of verification nodes.
+"""A checkpoint: below it no branch is given up for another. Signed by the trust root's threshold of
+verification nodes.
 
-{"height", "hash", "c": the branch's verification counter there, "times": of up to 11 headers, the last one its own,
-"net", "sigs": [[key ID, signature], …]}, signed as ``fwchain/1 checkpoint`` NUL and the dictionary without `sigs`.
-`res_verchk` carries it.
+{"height", "hash", "c": the branch's verification counter there, "times": of up to 11 headers, the
+last one its own, "net", "sigs": [[key ID, signature], …]}, signed as ``fwchain/1 checkpoint`` NUL
+and the dictionary without `sigs`. `res_verchk` carries it.
 """
 
 from fwnode.chain import ChainError
-from fwnode.chain.block import MAX_COUNTER, Link
+from fwnode.chain.head import MAX_COUNTER, Link
 from fwnode.compat import const
 from fwnode.crypto import steps
-from fwnode.trust.document import BYTES, INT, LIST, check_signatures, count_signers, only, signed_bytes, take
+from fwnode.trust.document import (
+    BYTES,
+    INT,
+    LIST,
+    check_signatures,
+    count_signers,
+    only,
+    signed_bytes,
+    take,
+)
 from fwnode.wire.bencode import decode_dict, encode
 from fwnode.wire.message import key_id
 
@@ -45,7 +55,10 @@ class Checkpoint:
         """Steps: raise ChainError unless the root's threshold of verification nodes signed it."""
         valid = yield from count_signers(self._signed, self.signatures, root.nodes, root.revoked, root.node_threshold)
         if valid < root.node_threshold:
-            raise ChainError("checkpoint", "{} of {} verification nodes signed".format(valid, root.node_threshold))
+            raise ChainError(
+                "checkpoint",
+                "{} of {} verification nodes signed".format(valid, root.node_threshold),
+            )
 
     def link(self) -> Link:
         """What a block on the checkpoint needs to know."""

@@ -1,13 +1,14 @@
-"""Genesis: block 0, which holds the network's parameters; a board pins its hash and needs nothing else.
+"""Genesis: block 0, which holds the network's parameters; a board pins its hash and needs nothing
+else.
 
-Encoded: {"t": "genesis", "head": the 88 bytes of its header, "f": {"name", "confirmations", "enrolment", "root"}}. The
-one leaf of its merkle tree is `f` encoded; the difficulty stands in the header; it needs neither work nor signature.
+Encoded: {"t": "genesis", "head": the 88 bytes of its header, "f": {"name", "confirmations",
+"enrolment", "root"}}. The one leaf of its merkle tree is `f` encoded; the difficulty stands in the
+header; it needs neither work nor signature.
 """
 
-from fwnode.chain import ChainError
+from fwnode.chain import ChainError, merkle
 from fwnode.chain import header as headers
-from fwnode.chain import merkle
-from fwnode.chain.block import Link
+from fwnode.chain.head import Link
 from fwnode.compat import const
 from fwnode.trust.document import BYTES, DICT, INT, only, take, take_text
 from fwnode.wire.bencode import decode_dict, encode
@@ -21,7 +22,9 @@ _NONE = b"\x00" * 32
 
 
 class Genesis:
-    """The parameters: `name`, `difficulty`, `confirmations`, `certified`, `root_hash` (of root 1), `hash`, `net`, `time`."""
+    """The parameters: `name`, `difficulty`, `confirmations`, `certified`, `root_hash` (of root 1),
+    `hash`, `net`, `time`.
+    """
 
     def __init__(self, data: bytes, pinned=None) -> None:  # type: ignore[no-untyped-def]
         """Parse; raises ChainError or WireError, also when `pinned` is given and is not its hash."""
@@ -41,7 +44,10 @@ class Genesis:
         if header.previous != _NONE:
             raise ChainError("previous", "32 zero bytes expected in genesis")
         if header.size != headers.SIZE + len(leaf):
-            raise ChainError("size", "the header says {}, it has {}".format(header.size, headers.SIZE + len(leaf)))
+            raise ChainError(
+                "size",
+                "the header says {}, it has {}".format(header.size, headers.SIZE + len(leaf)),
+            )
         if header.root != merkle.root([leaf]):
             raise ChainError("root", "the merkle root is not that of the parameters")
         self.name = take_text(field, "genesis", "name", 1, 32)
@@ -60,7 +66,9 @@ class Genesis:
 
 
 def build(name, root_hash, time, difficulty=DIFFICULTY, confirmations=CONFIRMATIONS, certified=True):  # type: ignore[no-untyped-def]
-    """The encoded genesis of a network; `root_hash` is Root.hash of root 1, `time` in seconds since 1970."""
+    """The encoded genesis of a network; `root_hash` is Root.hash of root 1, `time` in seconds since
+    1970.
+    """
     if not 1 <= difficulty <= headers.MAX_DIFFICULTY:
         raise ChainError("difficulty", "{} is outside 1 to {}".format(difficulty, headers.MAX_DIFFICULTY))
     field = {

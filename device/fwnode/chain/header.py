@@ -1,7 +1,9 @@
-"""The block header: 88 bytes, little-endian (paper 3.2 gives the first four fields, proof of work needs the rest).
+"""The block header: 88 bytes, little-endian (paper 3.2 gives the first four fields, proof of work
+needs the rest).
 
-size u32 · version u32 · previous header hash 32 · merkle root 32 · time u64 · difficulty u32 · nonce u32.
-The header's hash is its SHA-256. Difficulty is the expected number of hashes: hash (big-endian) < 2^256 // difficulty.
+size u32 · version u32 · previous header hash 32 · merkle root 32 · time u64 · difficulty u32 ·
+nonce u32. The header's hash is its SHA-256. Difficulty is the expected number of hashes: hash
+(big-endian) < 2^256 // difficulty.
 """
 
 import hashlib
@@ -21,7 +23,9 @@ _FORM = "<II32s32sQII"
 
 
 class Header:
-    """One header's fields; `size` counts the header and the verification field in bytes, `time` is seconds since 1970."""
+    """One header's fields; `size` counts the header and the verification field in bytes, `time` is
+    seconds since 1970.
+    """
 
     def __init__(self, size, previous, root, time, difficulty, nonce=0, version=VERSION):  # type: ignore[no-untyped-def]
         self.size = size
@@ -35,7 +39,14 @@ class Header:
     def encode(self) -> bytes:
         """The 88 bytes."""
         return struct.pack(
-            _FORM, self.size, self.version, self.previous, self.root, self.time, self.difficulty, self.nonce
+            _FORM,
+            self.size,
+            self.version,
+            self.previous,
+            self.root,
+            self.time,
+            self.difficulty,
+            self.nonce,
         )
 
     def hash(self) -> bytes:
@@ -44,7 +55,9 @@ class Header:
 
 
 def decode(data: bytes) -> Header:
-    """The header in exactly 88 bytes; raises ChainError naming field and limit. Work and context are not checked."""
+    """The header in exactly 88 bytes; raises ChainError naming field and limit. Work and context
+    are not checked.
+    """
     if len(data) != SIZE:
         raise ChainError("header", "{} bytes, {} expected".format(len(data), SIZE))
     size, version, previous, root, time, difficulty, nonce = struct.unpack(_FORM, data)
@@ -70,7 +83,11 @@ def target(difficulty: int) -> bytes:
 
 
 def check_work(data: bytes, difficulty: int) -> bytes:
-    """The header's hash; raises ChainError unless its difficulty is `difficulty` and the hash below its target."""
+    """The header's hash; raises ChainError unless its difficulty is `difficulty` and the hash below
+    its target.
+    """
+    if len(data) != SIZE:
+        raise ChainError("header", "{} bytes, {} expected".format(len(data), SIZE))
     told = struct.unpack_from("<I", data, 80)[0]
     if told != difficulty:
         raise ChainError("difficulty", "{}, {} expected".format(told, difficulty))
@@ -81,13 +98,17 @@ def check_work(data: bytes, difficulty: int) -> bytes:
 
 
 def median(times: list) -> int:
-    """The median of the last up to 11 header times; the later of the two in the middle of an even number."""
+    """The median of the last up to 11 header times; the later of the two in the middle of an even
+    number.
+    """
     recent = sorted(times[-MEDIAN_OF:])
     return recent[len(recent) // 2]
 
 
 def check_time(time: int, times: list, now) -> None:  # type: ignore[no-untyped-def]
-    """Raise ChainError unless `time` is above the median of the last 11 `times` and, with a clock, not far ahead."""
+    """Raise ChainError unless `time` is above the median of the last 11 `times` and, with a clock,
+    not far ahead.
+    """
     past = median(times)
     if time <= past:
         raise ChainError("time", "{} is not above {}, the median of the last {}".format(time, past, MEDIAN_OF))

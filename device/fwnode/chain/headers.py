@@ -1,19 +1,22 @@
-"""A board's header chain: up to 128 headers above a base, in one flash file that survives a power cut at any byte.
+"""A board's header chain: up to 128 headers above a base, in one flash file that survives a power
+cut at any byte.
 
-The file: two base records, written in turn (the one with the higher sequence number and a good check counts), then a
-ring of slots, the header of height h in slot h mod 128, each with the branch's verification counter and a check of
-four bytes. What is read back is the longest run of good slots that link to the base: after a cut in the middle of a
-write that is the old chain, or the new one as far as it was written. Only the base and the tip are held in RAM.
+The file: two base records, written in turn (the one with the higher sequence number and a good
+check counts), then a ring of slots, the header of height h in slot h mod 128, each with the
+branch's verification counter and a check of four bytes. What is read back is the longest run of
+good slots that link to the base: after a cut in the middle of a write that is the old chain, or the
+new one as far as it was written. Only the base and the tip are held in RAM.
 
-The base is genesis at first, or a checkpoint that the trust root's verification nodes signed; it moves up by itself
-as the ring fills. No reorganisation goes below it. Since every block has genesis's difficulty, most work is most height.
+The base is genesis at first, or a checkpoint that the trust root's verification nodes signed; it
+moves up by itself as the ring fills. No reorganisation goes below it. Since every block has
+genesis's difficulty, most work is most height.
 """
 
 import struct
 
 from fwnode.chain import ChainError
 from fwnode.chain import header as headers
-from fwnode.chain.block import Block, Link
+from fwnode.chain.head import Head, Link
 from fwnode.compat import const
 from fwnode.crypto import sha256
 
@@ -37,7 +40,9 @@ def _check(data) -> bytes:  # type: ignore[no-untyped-def]
 
 
 class HeaderChain:
-    """The best branch that this board knows. `flash` has readinto(offset, buffer) and write(offset, data), in order."""
+    """The best branch that this board knows. `flash` has readinto(offset, buffer) and write(offset,
+    data), in order.
+    """
 
     def __init__(self, flash, genesis, keep: int = KEEP) -> None:  # type: ignore[no-untyped-def]
         """Read what is in flash; start at genesis when there is nothing of this network."""
@@ -76,7 +81,9 @@ class HeaderChain:
             self.counter = self._slot_counter()
 
     def _read(self, height: int):  # type: ignore[no-untyped-def]
-        """The slot's header as a view that the next read overwrites, or None when the slot is not good."""
+        """The slot's header as a view that the next read overwrites, or None when the slot is not
+        good.
+        """
         slot = memoryview(self._slot)
         self._flash.readinto(_SLOTS_AT + height % self._keep * _SLOT_SIZE, slot)
         if _check(slot[:92]) != bytes(slot[92:]):
@@ -87,7 +94,9 @@ class HeaderChain:
         return struct.unpack_from("<I", self._slot, 88)[0]
 
     def header(self, height: int) -> bytes:
-        """The 88 bytes of the header at `height`, above the base and not above the tip; raises ChainError."""
+        """The 88 bytes of the header at `height`, above the base and not above the tip; raises
+        ChainError.
+        """
         if not self.base.height < height <= self.height:
             raise ChainError("height", "{} is outside {} to {}".format(height, self.base.height + 1, self.height))
         data = self._read(height)
@@ -128,14 +137,18 @@ class HeaderChain:
         return None if counter == UNKNOWN else counter
 
     def tip(self) -> Link:
-        """What a block on the tip needs to know; raises ChainError when the tip's counter is not known."""
+        """What a block on the tip needs to know; raises ChainError when the tip's counter is not
+        known.
+        """
         counter = self.counter_at(self.height)
         if counter is None:
             raise ChainError("counter", "the tip came without its signed head")
         return Link(self.height, self.hash, counter, self.base.root, self.times(self.height))
 
     def _plan(self, heads: list, now):  # type: ignore[no-untyped-def]
-        """(parent height, index of the first new header), or None when the branch does not win; raises ChainError."""
+        """(parent height, index of the first new header), or None when the branch does not win;
+        raises ChainError.
+        """
         if not heads:
             return None
         parent = self.find(bytes(heads[0][8:40]))
@@ -162,10 +175,12 @@ class HeaderChain:
         return parent, first
 
     def extend(self, heads: list, counters, now) -> bool:  # type: ignore[no-untyped-def]
-        """Take headers of 88 bytes, each on the one before, the first on a known one; whether the tip moved.
+        """Take headers of 88 bytes, each on the one before, the first on a known one; whether the
+        tip moved.
 
-        `counters` are the branch's after each, or None. Nothing is written unless the whole branch is right and wins.
-        Raises Orphan or ChainError. Signatures are the caller's business (see `take`).
+        `counters` are the branch's after each, or None. Nothing is written unless the whole branch
+        is right and wins. Raises Orphan or ChainError. Signatures are the caller's business (see
+        `take`).
         """
         plan = self._plan(heads, now)
         if plan is None:
@@ -177,8 +192,10 @@ class HeaderChain:
         return True
 
     def take(self, blobs: list, authority, now):  # type: ignore[no-untyped-def]
-        """Steps: take encoded signed heads (or whole blocks) like `extend`; the cheap checks first, then the signatures."""
-        blocks = [Block(blob, self.net) for blob in blobs]
+        """Steps: take encoded signed heads (or whole blocks) like `extend`; the cheap checks first,
+        then the signatures.
+        """
+        blocks = [Head(blob, self.net) for blob in blobs]
         heads = [block.head for block in blocks]
         plan = self._plan(heads, now)
         if plan is None:
@@ -211,16 +228,25 @@ class HeaderChain:
     def _set_base(self, base: Link) -> None:
         times = [0] * (headers.MEDIAN_OF - len(base.times)) + base.times
         record = struct.pack(
-            _BASE_FORM, self._sequence + 1, base.height, self.net, base.hash, base.counter, base.root, *times
+            _BASE_FORM,
+            self._sequence + 1,
+            base.height,
+            self.net,
+            base.hash,
+            base.counter,
+            base.root,
+            *times,
         )
         self._flash.write(_BASE_ROOM * ((self._sequence + 1) & 1), record + _check(record))
         self._sequence += 1
         self.base = base
 
     def set_checkpoint(self, checkpoint) -> bool:  # type: ignore[no-untyped-def]
-        """Make a checkpoint (whose signatures are checked) the base, and keep what stands on it; whether it was news.
+        """Make a checkpoint (whose signatures are checked) the base, and keep what stands on it;
+        whether it was news.
 
-        A branch that does not hold the checkpoint is given up: the chain then starts anew at the checkpoint.
+        A branch that does not hold the checkpoint is given up: the chain then starts anew at the
+        checkpoint.
         """
         if checkpoint.height <= self.base.height:
             return False

@@ -1,7 +1,7 @@
 """The merkle tree of a block's leaves, with the prefixes and the shape of RFC 6962 (section 2.1).
 
-leaf hash = SHA-256(0x00 || leaf); node hash = SHA-256(0x01 || left || right); a list of n splits at the largest power
-of two below n. The paths are those of RFC 6962, from the leaf up to the root.
+leaf hash = SHA-256(0x00 || leaf); node hash = SHA-256(0x01 || left || right); a list of n splits at
+the largest power of two below n. The paths are those of RFC 6962, from the leaf up to the root.
 """
 
 import hashlib
@@ -26,7 +26,9 @@ def _split(count: int) -> int:
 
 
 def root(leaves: list) -> bytes:
-    """The merkle root of a list of leaves (bytes); of none it is the hash of nothing, as RFC 6962 has it."""
+    """The merkle root of a list of leaves (bytes); of none it is the hash of nothing, as RFC 6962
+    has it.
+    """
     if not leaves:
         return hashlib.sha256(b"").digest()
     return _root([leaf_hash(leaf) for leaf in leaves])
@@ -56,7 +58,9 @@ def _proof(hashes: list, index: int) -> list:
 
 
 def check(leaf: bytes, index: int, count: int, path: list, expected: bytes) -> None:
-    """Raise ChainError unless `leaf` is number `index` of `count` leaves under the root `expected` (RFC 9162, 2.1.3.2)."""
+    """Raise ChainError unless `leaf` is number `index` of `count` leaves under the root `expected`
+    (RFC 9162, 2.1.3.2).
+    """
     if not 0 <= index < count:
         raise ChainError("index", "{}, {} leaves".format(index, count))
     digest = leaf_hash(leaf)

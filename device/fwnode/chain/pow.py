@@ -1,8 +1,10 @@
-"""Proof of work in slices: generators that yield after a fixed number of hashes, so that the event loop lives.
+"""Proof of work in slices: generators that yield after a fixed number of hashes, so that the event
+loop lives.
 
 A block's work is over its 88-byte header. A confirmation's (paper 3.3.2, C2-2 step 3) is over
-``fwchain/1 confirm`` NUL || SHA-256 of the join_verification || the signer's PU || nonce u32 little-endian: it depends
-on no branch, and cannot be mined before the join, and with it r, is known. Both end in the nonce.
+``fwchain/1 confirm`` NUL || SHA-256 of the join_verification || the signer's PU || nonce u32
+little-endian: it depends on no branch, and cannot be mined before the join, and with it r, is
+known. Both end in the nonce.
 """
 
 import hashlib
@@ -16,10 +18,11 @@ CONFIRM_TAG = b"fwchain/1 confirm\x00"
 
 
 def mine(data: bytes, difficulty: int, start: int = 0, hashes: int = SLICE):  # type: ignore[no-untyped-def]
-    """Steps: `data` with its last four bytes (u32 little-endian) set so that the hash shows the work.
+    """Steps: `data` with its last four bytes (u32 little-endian) set so that the hash shows the
+    work.
 
-    Begins at nonce `start` (its low byte counts as 0) and yields None every `hashes` hashes, a multiple of 256.
-    Returns bytes, or None when no nonce is left.
+    Begins at nonce `start` (its low byte counts as 0) and yields None every `hashes` hashes, a
+    multiple of 256. Returns bytes, or None when no nonce is left.
     """
     sha256 = hashlib.sha256
     buffer = bytearray(data)

@@ -1,15 +1,17 @@
 """Proofs that a record stands in the chain.
 
-An inclusion says that a leaf stands in one block; a board that keeps the block's header needs no more:
+An inclusion says that a leaf stands in one block; a board that keeps the block's header needs no
+more:
 {"t": "inclusion", "height", "hash", "leaf", "i", "n", "path"}.
-A proof file adds what somebody needs who has genesis alone: {"t": "proof", "in": the inclusion encoded, "block": the
-signed head, "heads": the headers of height 1 to the tip, 88 bytes each, "roots": trust roots 1 to the last}.
+A proof file adds what somebody needs who has genesis alone: {"t": "proof", "in": the inclusion
+encoded, "block": the signed head, "heads": the headers of height 1 to the tip, 88 bytes each,
+"roots": trust roots 1 to the last}.
 """
 
 from fwnode.chain import ChainError, merkle
 from fwnode.chain import header as headers
 from fwnode.chain.authority import Authority
-from fwnode.chain.block import Block
+from fwnode.chain.head import Head
 from fwnode.chain.record import Log, ReleaseRecord
 from fwnode.compat import const
 from fwnode.trust.document import BYTES, INT, LIST, only, take
@@ -42,7 +44,9 @@ class Inclusion:
                 raise ChainError("path", "hashes of 32 bytes expected")
 
     def check(self, head: bytes) -> None:
-        """Raise ChainError unless the block with this header (88 bytes, believed already) holds the leaf."""
+        """Raise ChainError unless the block with this header (88 bytes, believed already) holds the
+        leaf.
+        """
         if headers.hash_of(head) != self.hash:
             raise ChainError("hash", "the header is not that of the block")
         merkle.check(self.leaf, self.index, self.count, self.path, head[40:72])
@@ -70,10 +74,12 @@ def build(included: bytes, block: bytes, heads: bytes, roots: list) -> bytes:
 
 
 def check(data: bytes, genesis):  # type: ignore[no-untyped-def]
-    """Steps: (record, height, headers above the block); raises ChainError, WireError or Untrusted. Needs genesis alone.
+    """Steps: (record, height, headers above the block); raises ChainError, WireError or Untrusted.
+    Needs genesis alone.
 
-    Checked: every header's link and work from genesis to the tip, the merkle path, the block's and the record's
-    signature under the trust roots, from the root 1 that genesis names. Whether a better branch exists, no proof can say.
+    Checked: every header's link and work from genesis to the tip, the merkle path, the block's and
+    the record's signature under the trust roots, from the root 1 that genesis names. Whether a
+    better branch exists, no proof can say.
     """
     where = "proof"
     body = decode_dict(data, where, MAX_PROOF)
@@ -81,7 +87,7 @@ def check(data: bytes, genesis):  # type: ignore[no-untyped-def]
     if body.get("t") != b"proof":
         raise ChainError("proof", "type proof expected")
     included = Inclusion(take(body, where, "in", BYTES, 1, MAX_INCLUSION))
-    block = Block(take(body, where, "block", BYTES, 1, 768), genesis.net)
+    block = Head(take(body, where, "block", BYTES, 1, 768), genesis.net)
     heads = take(body, where, "heads", BYTES, headers.SIZE, MAX_PROOF)
     head = _check_heads(heads, included.height, genesis)
     if block.head != head:
@@ -89,7 +95,10 @@ def check(data: bytes, genesis):  # type: ignore[no-untyped-def]
     included.check(head)
     roots = yield from check_roots(take(body, where, "roots", LIST, 1, 4096), genesis)
     if block.root > len(roots):
-        raise ChainError("roots", "the block is signed under root {}, {} are given".format(block.root, len(roots)))
+        raise ChainError(
+            "roots",
+            "the block is signed under root {}, {} are given".format(block.root, len(roots)),
+        )
     authority = Authority(roots[block.root - 1], genesis.certified)
     yield from block.check_head(authority)
     if decode_dict(included.leaf, "leaf", MAX_INCLUSION).get("t") == b"verification_log":
@@ -120,7 +129,9 @@ def _check_heads(heads: bytes, height: int, genesis) -> bytes:  # type: ignore[n
 
 
 def check_roots(documents: list, genesis):  # type: ignore[no-untyped-def]
-    """Steps: the trust roots 1 to the last, each one checked against the one before, root 1 against genesis."""
+    """Steps: the trust roots 1 to the last, each one checked against the one before, root 1 against
+    genesis.
+    """
     roots = []
     for data in documents:
         if not isinstance(data, bytes):

@@ -1,25 +1,36 @@
-"""The records of a block: verification logs and the release record; each is one leaf of the merkle tree.
+"""The records of a block: verification logs and the release record; each is one leaf of the merkle
+tree.
 
-A verification log (paper 3.2) is kept as the whole signed `verification_log` message, so that anybody can verify it
-later: time `ts`, request ID `req`, response ID `res`, outcome `o`, model `d`, version `v`, verifier `h`, the signer's
-certificate (or `pu`) and signature. A release record is ``release`` with ``release-sigs``, as M has them.
+A verification log (paper 3.2) is kept as the whole signed `verification_log` message, so that
+anybody can verify it later: time `ts`, request ID `req`, response ID `res`, outcome `o`, model `d`,
+version `v`, verifier `h`, the signer's certificate (or `pu`) and signature. A release record is
+``release`` with ``release-sigs``, as M has them.
 """
 
 from fwnode.chain import ChainError
 from fwnode.chain.pow import check_confirmation
 from fwnode.compat import const
-from fwnode.trust.document import BYTES, DICT, INT, LIST, check_signatures, count_signers, only, signed_bytes, take
-from fwnode.trust.document import take_text
+from fwnode.trust.document import (
+    BYTES,
+    DICT,
+    INT,
+    LIST,
+    check_signatures,
+    count_signers,
+    only,
+    signed_bytes,
+    take,
+    take_text,
+)
 from fwnode.wire import WireError, message
 from fwnode.wire.bencode import decode_dict, encode
 
 MAX_LOG = const(960)  # bytes of one encoded verification log
 MAX_RELEASE = const(6144)  # bytes of one encoded release record
-R_STEPS = const(16)  # an exchange's messages count r up by less than this
 
 CONFIRMED = "confirmed"  # of a confirming node's log (C2-2 step 3)
 SUCCESSES = ("current", "updated", "repaired", CONFIRMED)
-FAILURES = ("tampered", "failed")
+FAILURES = ("tampered", "failed", "rolled-back")
 ANSWERED = "answered"  # quiet C2 (addition 8): a broadcast only, never in a block
 
 
@@ -27,7 +38,9 @@ class Log:
     """One verification log, its shape checked, its signature not."""
 
     def __init__(self, data: bytes, net: bytes) -> None:
-        """Parse the encoded verification_log; raises ChainError or WireError naming field and limit."""
+        """Parse the encoded verification_log; raises ChainError or WireError naming field and
+        limit.
+        """
         if len(data) > MAX_LOG:
             raise ChainError("log", "{} bytes, limit {}".format(len(data), MAX_LOG))
         body = message.parse(data)
@@ -62,27 +75,20 @@ class Log:
         return self.request + self.response + message.key_id(public)
 
     def check(self, authority, at: int, difficulty: int):  # type: ignore[no-untyped-def]
-        """Steps: the signer's public key; raises ChainError or Untrusted. `at` is the time that a certificate must see."""
+        """Steps: the signer's public key; raises ChainError or Untrusted. `at` is the time that a
+        certificate must see.
+        """
         body = self.body
         public, node = authority.claim(body)
-        if not node and not made_from(public, body["r"], body["from"]):
+        own = message.key_id(public) if node else message.node_id(public, body["r"])
+        if body["from"] != own:
             raise ChainError("from", "the ID is not made from the signer's key and r")
-        if node and body["from"] != message.key_id(public):
-            raise ChainError("from", "not the verification node's ID")
         if self.outcome == CONFIRMED:
             check_confirmation(body["join"], public, body["nonce"], difficulty)
         yield from authority.check(body, at, self.model)
         if not (yield from message.verify(body, public)):
             raise ChainError("signature", "the log's signature is wrong")
         return public
-
-
-def made_from(public: bytes, r: int, identity: bytes) -> bool:
-    """Whether `identity` is the key's ID in an exchange whose r + k is `r`, for a k of 0 to 15."""
-    for k in range(R_STEPS):
-        if message.node_id(public, message.next_r(r, -k)) == identity:
-            return True
-    return False
 
 
 def _text(body: dict, name: str) -> str:
@@ -117,7 +123,11 @@ class ReleaseRecord:
         """Steps: raise ChainError unless the root's threshold of vendor keys signed the statement."""
         need = root.vendor_threshold
         valid = yield from count_signers(
-            signed_bytes("release", self.body), self.signatures, root.vendor_keys(self.model), root.revoked, need
+            signed_bytes("release", self.body),
+            self.signatures,
+            root.vendor_keys(self.model),
+            root.revoked,
+            need,
         )
         if valid < need:
             raise ChainError("release-sigs", "{} of {} vendor signatures for {}".format(valid, need, self.model))

@@ -9,7 +9,9 @@ class RingFile:
     """A file of fixed size with readinto(offset, buffer) and write(offset, data)."""
 
     def __init__(self, path: str, size: int = FILE_SIZE) -> None:
-        """Open the file; make it, or bring it to its size, when it is not there or short. Raises OSError."""
+        """Open the file; make it, or bring it to its size, when it is not there or short. Raises
+        OSError.
+        """
         try:
             have = os.stat(path)[6]
         except OSError:
@@ -19,7 +21,7 @@ class RingFile:
                 blank = bytes(256)
                 while have < size:
                     have += file.write(blank[: min(256, size - have)])
-        self._file = open(path, "r+b")  # noqa: SIM115
+        self._file = open(path, "r+b")
 
     def readinto(self, offset: int, buffer) -> None:  # type: ignore[no-untyped-def]
         """Fill the buffer from `offset`."""
