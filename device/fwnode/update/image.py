@@ -49,9 +49,6 @@ def check_first(buf, chip=None) -> Image:  # type: ignore[no-untyped-def]
     """
     if len(buf) < HEAD:
         raise ImageError("image: {} bytes, an application image has at least {}".format(len(buf), HEAD))
-    for at in _TABLE_AT:
-        if len(buf) > at + 1 and buf[at] == 0xAA and buf[at + 1] == 0x50:
-            raise _full_flash("partition table at 0x{:x}".format(at))
     if buf[0] == 0xFF:
         raise _full_flash("it starts with 0xff: erased, or a full flash image from address 0")
     if buf[0] != MAGIC:

@@ -77,8 +77,8 @@ def _find(boot, place: bytes, active):  # type: ignore[no-untyped-def]
     if release is not None and not boot.below_floor(release.epoch, release.version_key):
         boot.use(record_of(place, release), release)
         if (yield from boot.verify()):
+            _raise_floor(boot.keys, boot.record)  # first: a cut before the next line comes here again
             boot.keys.put_record("run", boot.record)
-            _raise_floor(boot.keys, boot.record)
             return
     if first:
         boot.use(first[0], first[1])
