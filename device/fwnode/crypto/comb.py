@@ -62,7 +62,11 @@ class Comb:
         self.blind = (0, 0, 0)
 
     def next_blind(self):
-        """Generator: renew the blinding pair; the first time it takes a whole multiplication."""
+        """Generator: renew the blinding pair and return it: b, b * point (Jacobian).
+
+        The first time takes a whole multiplication.  The caller keeps what is returned: another
+        task may have renewed the pair before the caller is done.
+        """
         if not self.b:
             b = random_scalar()
             xs, ys = [], []
@@ -78,6 +82,7 @@ class Comb:
             y = int.from_bytes(self.table[o + 32 : o + 64], "big")
             self.blind = double_add(*self.blind, (x,), (y if e > 15 else -y,), 0, 1)
             self.b = (2 * self.b + _entry_scalar(e)) % N
+        return self.b, self.blind
 
 
 def run(X: int, Y: int, Z: int, xs: list, ys: list, i: int, j: int):
@@ -143,17 +148,18 @@ def multiply(k: int, combs: tuple):
     """
     p = P
     jobs = []
+    starts = []
     for c in combs:
-        yield from c.next_blind()
-        jobs.append((c.table, (k - (c.b << COLUMNS)) % N))
+        b, start = yield from c.next_blind()
+        starts.append(start)
+        jobs.append((c.table, (k - (b << COLUMNS)) % N))
     xs, ys = [], []
-    # reversed: columns() appends the last job's points first
     yield from columns(tuple(jobs), xs, ys)
     out = []
-    o = len(xs)
-    for c in combs:
+    o = len(xs)  # the last job's points come first
+    for start in starts:
         o -= COLUMNS
-        out.append((yield from run(*c.blind, xs, ys, o, o + COLUMNS)))
+        out.append((yield from run(*start, xs, ys, o, o + COLUMNS)))
     i = 1
     for q in out:
         i = i * q[2] % p

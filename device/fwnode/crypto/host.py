@@ -83,9 +83,7 @@ def precompute(public: bytes) -> Generator[None, None, None]:
     yield
 
 
-def seal(
-    public: bytes, info: bytes, aad: bytes, plaintext: bytes
-) -> Generator[None, None, bytes]:
+def seal(public: bytes, info: bytes, aad: bytes, plaintext: bytes) -> Generator[None, None, bytes]:
     """See fwnode.crypto.seal."""
     peer = _public(public)
     ephemeral = ec.generate_private_key(_CURVE)

@@ -25,11 +25,7 @@ def key_schedule(dh: bytes, enc: bytes, public: bytes, info: bytes) -> tuple:
     """Return (key, nonce) from the Diffie-Hellman secret (sections 4.1 and 5.1, mode base)."""
     secret = _extract(_KEM, b"", b"eae_prk", dh)
     secret = _expand(_KEM, secret, b"shared_secret", enc + public, 32)
-    context = (
-        b"\0"
-        + _extract(_SUITE, b"", b"psk_id_hash", b"")
-        + _extract(_SUITE, b"", b"info_hash", info)
-    )
+    context = b"\0" + _extract(_SUITE, b"", b"psk_id_hash", b"") + _extract(_SUITE, b"", b"info_hash", info)
     secret = _extract(_SUITE, secret, b"secret", b"")
     return (
         _expand(_SUITE, secret, b"key", context, 16),

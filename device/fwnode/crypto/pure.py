@@ -14,7 +14,7 @@ GTABLE_SHA256 = (
     b"\x67\x68\xc1\x45\x9b\x1f\x60\x39\x90\x2d\x09\xee\x9c\x80\x2b\xa2"
 )
 
-_combs: dict = {}  # public key: its comb, the least recently used first
+_combs: list = []  # (public key, its comb), the least recently used first
 _base: list = []  # the comb of G
 _last: list = [b"", b""]  # the private key that was used last, and its public key
 
@@ -33,10 +33,11 @@ def _generator():
 
 def _known(public: bytes):
     """Return the comb kept for a key, or None; mark it as just used."""
-    c = _combs.pop(bytes(public), None)
-    if c:
-        _combs[bytes(public)] = c
-    return c
+    for i, (key, kept) in enumerate(_combs):
+        if key == public:
+            _combs.append(_combs.pop(i))
+            return kept
+    return None
 
 
 def public_key(private: bytes):
@@ -84,7 +85,11 @@ def sign(private: bytes, message: bytes):
 
 def verify(public: bytes, message: bytes, signature: bytes):
     """Generator: return whether the signature holds; raise InvalidKey."""
-    kept = _known(public)
+    return (yield from verify_digest(public, sha256(message), signature))
+
+
+def verify_digest(public: bytes, digest: bytes, signature: bytes):
+    """Generator: verify (FIPS 186-4 6.4) over a hash of 32 bytes, or the first 32 of a longer."""
     x, y = decode(public)
     if len(signature) != 64:
         return False
@@ -93,9 +98,10 @@ def verify(public: bytes, message: bytes, signature: bytes):
     if not (0 < r < N and 0 < s < N):
         return False
     s = inverse(s, N)
-    u = int.from_bytes(sha256(message), "big") * s % N
+    u = int.from_bytes(digest, "big") * s % N
     v = r * s % N
     g = yield from _generator()
+    kept = _known(public)
     Z = 0
     if kept:
         X, _, Z = yield from comb.multiply_add(u, g, v, kept)
@@ -120,14 +126,13 @@ def ecdh(private: bytes, public: bytes):
 
 
 def precompute(public: bytes):
-    """Generator: keep a comb for the key."""
+    """Generator: keep a comb for the key, which verify, ecdh and seal then use; InvalidKey."""
     if not _known(public):
         x, y = decode(public)
         table = yield from comb.build(x, y)
-        _combs[bytes(public)] = comb.Comb(table)
-        keys = [k for k in _combs if k]
-        if len(keys) > KEYS:
-            del _combs[keys[0]]
+        _combs.append((bytes(public), comb.Comb(table)))
+        if len(_combs) > KEYS:
+            _combs.pop(0)
 
 
 def seal(public: bytes, info: bytes, aad: bytes, plaintext: bytes):

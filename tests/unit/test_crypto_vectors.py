@@ -1,0 +1,220 @@
+"""The standards' vectors for P-256, SHA-256, HMAC, HKDF, AES-128-GCM and HPKE, on MicroPython.
+
+Every vector of each parameter set.  What is left to `tests/interop`: AES-128-GCM with other IVs and
+shorter tags.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import crypto_vectors as cv
+
+MODES = ("micropython", "pure", "face")
+ECDH = "asymmetric/ECDH/KASValidityTest_ECCStaticUnified_"
+ECDSA = "asymmetric/ECDSA/"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_public_keys_of_cavp_pkv(tmp_path: Path, mode: str) -> None:
+    """FIPS 186-2 and 186-3 PKV: 8 of 24 keys are good, the others no points or out of range."""
+    lines, good = [], 0
+    for edition in ("FIPS_186-2", "FIPS_186-3"):
+        for section, f in cv.cavp(f"{ECDSA}{edition}/PKV.rsp"):
+            if "[P-256]" not in section:
+                continue
+            if max(len(f["Qx"]), len(f["Qy"])) > 64:  # too large even for 32 bytes
+                q = b"\4" + bytes.fromhex(f["Qx"].zfill(66) + f["Qy"].zfill(66))
+            else:
+                q = cv.point(f["Qx"], f["Qy"])
+            valid = f["Result"].startswith("P")
+            good += valid
+            d = b"\1".rjust(32, b"\0")
+            lines.append(cv.line("precompute", q, None if valid else "InvalidKey"))
+            # 1 * Q is Q
+            lines.append(cv.line("ecdh", d, q, q[1:33] if valid else "InvalidKey"))
+    counts = cv.check(tmp_path, lines, mode)
+    assert counts == {"precompute": 24, "ecdh": 24}
+    assert 0 < good < 24
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_signatures_of_cavp_sigver(tmp_path: Path, mode: str) -> None:
+    """FIPS 186-3 SigVer, P-256 with SHA-256: 15; the other four hashes by their digest: 60."""
+    lines, outcomes = [], set()
+    for section, f in cv.cavp(ECDSA + "FIPS_186-3/SigVer.rsp"):
+        if not section.startswith("[P-256,"):
+            continue
+        q, message = cv.point(f["Qx"], f["Qy"]), bytes.fromhex(f["Msg"])
+        valid = f["Result"].startswith("P")
+        outcomes.add(valid)
+        sig = cv.signature(f["R"], f["S"])
+        if "SHA-256]" in section:
+            lines.append(cv.line("verify", q, message, sig, valid))
+        else:
+            digest = hashlib.new(cv.hash_of(section), message).digest()[:32]
+            lines.append(cv.line("verify_digest", q, digest, sig, valid))
+    # once more with a comb for each key
+    lines += [cv.line("precompute", bytes.fromhex(row.split()[1]), None) + "\n" + row for row in lines]
+    lines = "\n".join(lines).split("\n")
+    counts = cv.check(tmp_path, lines, mode)
+    assert counts == {"verify": 30, "verify_digest": 120, "precompute": 75}
+    assert outcomes == {True, False}
+
+
+def test_signatures_of_cavp_siggen(tmp_path: Path) -> None:
+    """FIPS 186-3 SigGen: public keys of the private ones, and 75 valid signatures; 186-2 too."""
+    lines = []
+    for path in ("FIPS_186-3/SigGen.txt", "FIPS_186-2/SigVer.rsp", "FIPS_186-2/KeyPair.rsp"):
+        for section, f in cv.cavp(ECDSA + path):
+            if not section.startswith("[P-256"):
+                continue
+            if "Qx" not in f:
+                continue
+            q = cv.point(f["Qx"], f["Qy"])
+            if "d" in f:
+                lines.append(cv.line("public_key", bytes.fromhex(f["d"].zfill(64)), q))
+            if "Msg" in f:
+                digest = hashlib.new(cv.hash_of(section), bytes.fromhex(f["Msg"])).digest()[:32]
+                digest = digest.rjust(32, b"\0")
+                valid = f.get("Result", "P").startswith("P")
+                lines.append(cv.line("verify_digest", q, digest, cv.signature(f["R"], f["S"]), valid))
+    counts = cv.check(tmp_path, lines)
+    assert counts == {"public_key": 85, "verify_digest": 90}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_ecdh_of_cavp(tmp_path: Path, mode: str) -> None:
+    """SP 800-56A validity, P-256, every file and hash: what is no key, and Z itself."""
+    lines = []
+    for path in ("NOKC_ZZOnly_init", "NOKC_ZZOnly_resp", "KDFConcat_NOKC_init", "KDFConcat_NOKC_resp"):
+        for section, f in cv.cavp(f"{ECDH}{path}.fax"):
+            if "[EC - " not in section:
+                continue
+            reason = int(f["Result"].partition("(")[2].split()[0])
+            d = bytes.fromhex(f["dsIUT"].zfill(64))
+            theirs = cv.point(f["QsCAVSx"], f["QsCAVSy"])
+            own = cv.point(f["QsIUTx"], f["QsIUTy"])
+            if reason in (1, 2):
+                lines.append(cv.line("ecdh", d, theirs, "InvalidKey"))
+            elif reason in (5, 6):
+                lines.append(cv.line("ecdh", d, own, "InvalidKey"))
+            elif reason == 7:  # the private key was changed: it no longer gives its public key
+                lines.append(cv.line("is_public_key", d, own, False))
+            else:  # 8 is "Z changed"; 9 to 12 concern what is derived from Z
+                z = bytes.fromhex(f["Z"].zfill(64))
+                lines.append(cv.line("is_public_key", d, own, True))
+                lines.append(cv.line("is_secret", d, theirs, z, reason != 8))
+    counts = cv.check(tmp_path, lines, mode)
+    assert counts == {"ecdh": 64, "is_public_key": 176, "is_secret": 160}  # of 240 vectors
+
+
+def test_rfc6979_signatures(tmp_path: Path) -> None:
+    """RFC 6979 A.2.5, P-256 with SHA-256: key, public key, the two messages' signatures."""
+    d = bytes.fromhex("C9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721")
+    q = cv.point(
+        "60FED4BA255A9D31C961EB74C6356D68C049B8923B61FA6CE669622E60F29FB6",
+        "7903FE1008B8BC99A41AE9E95628BC64F2F1B20C2D7E9F5177A3C294D4462299",
+    )
+    sample = cv.signature(
+        "EFD48B2AACB6A8FD1140DD9CD45E81D69D2C877B56AAF991C34D0EA84EAF3716",
+        "F7CB1C942D657C41D436C7A1B6E29F65F3E900DBB9AFF4064DC4AB2F843ACDA8",
+    )
+    test = cv.signature(
+        "F1ABB023518351CD71D881567B1EA663ED3EFCF6C5132B354F28D3B0B7D38367",
+        "019F4113742A2B14BD25926B49C649155F267E60D3814B4C0CC84250E46F0083",
+    )
+    lines = [
+        cv.line("public_key", d, q),
+        cv.line("sign", d, b"sample", sample),
+        cv.line("sign", d, b"test", test),
+        cv.line("verify", q, b"sample", sample, True),
+        cv.line("verify", q, b"test", sample, False),
+    ]
+    for mode in MODES:
+        assert sum(cv.check(tmp_path, lines, mode).values()) == 5
+
+
+def test_hashes(tmp_path: Path) -> None:
+    """SHA-256 (all short, long and Monte Carlo vectors), HMAC (RFC 4231), HKDF (RFC 5869)."""
+    lines = []
+    for kind in ("ShortMsg", "LongMsg"):
+        for _, f in cv.cavp(f"hashes/SHA2/SHA256{kind}.rsp"):
+            if "Msg" in f:
+                message = bytes.fromhex(f["Msg"])[: int(f["Len"]) // 8]
+                lines.append(cv.line("sha256", message, bytes.fromhex(f["MD"])))
+    seed = b""
+    for _, f in cv.cavp("hashes/SHA2/SHA256Monte.rsp"):
+        if "MD" in f:
+            lines.append(cv.line("monte", seed, bytes.fromhex(f["MD"])))
+            seed = bytes.fromhex(f["MD"])
+        elif "Seed" in f:
+            seed = bytes.fromhex(f["Seed"])
+    for _, f in cv.cavp("HMAC/rfc-4231-sha256.txt"):
+        if "MD" in f:
+            tag = bytes.fromhex(f["MD"])
+            lines.append(cv.line("hmac", bytes.fromhex(f["Key"]), bytes.fromhex(f["Msg"]), tag))
+    for path in ("rfc-5869-HKDF-SHA256.txt", "hkdf-generated.txt"):
+        seen: dict[str, str] = {}
+        for _, f in cv.cavp("KDF/" + path):
+            seen.update(f)  # the RFC's vectors have blank lines in them
+            if "OKM" not in f:
+                continue
+            f, seen = seen, {}
+            salt, ikm, info, okm = (bytes.fromhex(f[k]) for k in ("salt", "IKM", "info", "OKM"))
+            prk = bytes.fromhex(f["PRK"]) if "PRK" in f else hmac(salt, ikm)
+            lines.append(cv.line("extract", salt, ikm, prk))
+            lines.append(cv.line("expand", prk, info, int(f["L"]).to_bytes(2, "big"), okm))
+    counts = cv.check(tmp_path, lines)
+    assert counts == {"sha256": 129, "monte": 100, "hmac": 6, "extract": 4, "expand": 4}
+
+
+def hmac(key: bytes, data: bytes) -> bytes:
+    """HMAC-SHA-256 from the standard library."""
+    import hmac as library
+
+    return library.new(key, data, "sha256").digest()
+
+
+def test_aes_128_gcm(tmp_path: Path) -> None:
+    """CAVP AES-128-GCM, 96-bit IV and 128-bit tag: 375 to seal, 375 to open, some forged."""
+    rows = cv.gcm_lines("gcmEncryptExtIV128.rsp", "gcmDecrypt128.rsp")
+    lines = [row for usual, row in rows if usual]
+    assert any(row.endswith("None") for row in lines)
+    assert cv.check(tmp_path, lines) == {"gcm_seal": 375, "gcm_open": 375}
+
+
+def test_hpke(tmp_path: Path) -> None:
+    """RFC 9180 A.3, mode base: the box sealed and opened, and all 257 messages of the context."""
+    found = 0
+    for t in json.loads((cv.VECTORS / "HPKE/test-vectors.json").read_text()):
+        if (t["mode"], t["kem_id"], t["kdf_id"], t["aead_id"]) != (0, 0x10, 1, 1):
+            continue
+        found += 1
+        info, sk_r, sk_e, pk_r, pk_e, enc, key, base = (
+            bytes.fromhex(t[k]) for k in ("info", "skRm", "skEm", "pkRm", "pkEm", "enc", "key", "base_nonce")
+        )
+        lines = [cv.line("public_key", sk_r, pk_r), cv.line("public_key", sk_e, pk_e)]
+        first = t["encryptions"][0]
+        aad, pt, ct = (bytes.fromhex(first[k]) for k in ("aad", "pt", "ct"))
+        opened = [
+            cv.line("seal", sk_e, pk_r, info, aad, pt, enc + ct),
+            cv.line("unseal", sk_r, info, aad, enc + ct, pt),
+            cv.line("unseal", sk_r, info + b"x", aad, enc + ct, "InvalidBox"),
+        ]
+        lines += [*opened, cv.line("precompute", pk_r, None), *opened]
+        for n, e in enumerate(t["encryptions"]):
+            aad, pt, ct, nonce = (bytes.fromhex(e[k]) for k in ("aad", "pt", "ct", "nonce"))
+            assert (int.from_bytes(base, "big") ^ n).to_bytes(12, "big") == nonce or n > 255
+            lines.append(cv.line("gcm_seal", key, nonce, aad, pt, b"\x10", ct))
+        for mode in MODES:
+            counts = cv.check(tmp_path, lines, mode)
+            assert counts["gcm_seal"] == 257
+            assert counts["seal"] == 2 and counts["unseal"] == 4
+    assert found == 1
