@@ -16,12 +16,12 @@ import sys
 
 sys.path[:] = [sys.argv[1], __file__.rsplit("/", 1)[0]] + sys.path
 
-import swarm_parts
-from fwnode.compat import ticks_diff, ticks_ms
-from fwnode.errors import FwError
-from fwnode.swarm import new_peer_id
-from fwnode.swarm.download import Download
-from fwnode.swarm.seed import Seeder
+import swarm_parts  # noqa: E402
+from fwnode.compat import ticks_diff, ticks_ms  # noqa: E402
+from fwnode.errors import FwError  # noqa: E402
+from fwnode.swarm import new_peer_id  # noqa: E402
+from fwnode.swarm.download import Download  # noqa: E402
+from fwnode.swarm.seed import Seeder  # noqa: E402
 
 
 def say(kind, fields):

@@ -291,7 +291,7 @@ class Download(Seeder):
                     self._finish(active)
         except SwarmError:
             raise
-        except Exception as error:  # the storage's or the install check's, which end the download
+        except Exception as error:  # noqa: BLE001 - the storage's or the check's own ends the download
             self.fail(error)
             raise SwarmError("the download has ended")
         return new

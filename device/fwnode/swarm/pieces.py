@@ -142,7 +142,7 @@ class Pieces:
         if self.check_first and active.index == 0 and at == 0:
             try:
                 self.check_first(view)
-            except Exception as error:  # whatever it is, it is judged when the piece has proved genuine
+            except Exception as error:  # noqa: BLE001 - judged when the piece has proved genuine
                 active.refusal = error
         if not active.refusal:
             self.storage.write(active.index * self.release.piece_length + at, view)

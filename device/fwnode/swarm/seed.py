@@ -113,7 +113,7 @@ class Seeder:
         await asyncio.create_task(peer.run())
 
     def welcome(self, ip: str, theirs: bytes, dialled: bool) -> bool:
-        """Whether another connection with this peer is taken; of two with one peer the one of the greater ID's stays."""
+        """Whether one more connection with this peer is taken; of two the one that the greater ID opened stays."""
         if theirs == self.peer_id:
             return False
         for peer in self.peers:
@@ -160,7 +160,7 @@ class Seeder:
     # ---- upload
 
     def rechoke(self, turn: bool) -> None:
-        """Unchoke whom there is room for; at a `turn` choose anew: who gives most, then who got least, and one by lot."""
+        """Unchoke whom there is room for; at a `turn` choose anew: who gives most, who got least, and one by lot."""
         wanting = [peer for peer in self.peers if peer.interested]
         if turn or self.lucky not in wanting:
             self.lucky = wanting[randbelow(len(wanting))] if wanting else None

@@ -30,7 +30,7 @@ def handshake(info_hash: bytes, peer_id: bytes) -> bytes:
 
 
 def parse_handshake(view) -> tuple:  # type: ignore[no-untyped-def]
-    """(info_hash, peer_id) of the 67 bytes behind the first; reserved bits and the form of the ID are the peer's own."""
+    """(info_hash, peer_id) of the 67 bytes behind the first; reserved bits and the ID's form are left open."""
     if bytes(view[:19]) != PROTOCOL:
         raise Violation("not the BitTorrent protocol")
     return bytes(view[27:47]), bytes(view[47:67])

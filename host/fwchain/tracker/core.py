@@ -1,0 +1,141 @@
+"""What an announce and a scrape mean, whichever protocol brought them (BEP 3, 7, 15, 23, 48)."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import socket
+from collections import Counter
+
+from fwchain.errors import HostError
+from fwchain.tracker.peers import Swarm
+
+MAX_WANTED = 50
+MAX_SCRAPE = 70
+MAX_ADDRESSES = 100_000
+
+
+class TrackerError(HostError):
+    """The tracker cannot start; the text says why."""
+
+
+class Refused(Exception):
+    """An announce or scrape is not answered; the text (ASCII, short) goes to the client."""
+
+
+class Core:
+    """The swarms of allowed info-hashes. `clock` counts seconds and only its differences matter."""
+
+    def __init__(
+        self,
+        interval: int = 1800,
+        max_torrents: int = 10_000,
+        max_peers: int = 100_000,
+        ports_per_address: int = 8,
+        rate: int = 20,
+    ) -> None:
+        """`interval`: seconds between announces; `max_peers` an info-hash; `rate`: announces a second and address."""
+        self.interval = interval
+        self.max_torrents = max_torrents
+        self.max_peers = max_peers
+        self.ports_per_address = ports_per_address
+        self.rate = rate
+        self.swarms: dict[bytes, Swarm] = {}
+        self.counts: Counter[str] = Counter()
+        self.secret = secrets.token_bytes(32)
+        self.now = 1
+        self.changed = False
+        self._hits: dict[bytes, int] = {}
+        self._since = 0
+
+    def allow(self, info_hash: bytes) -> None:
+        """Serve this info-hash; raises TrackerError at the cap."""
+        if info_hash not in self.swarms:
+            if len(self.swarms) >= self.max_torrents:
+                raise TrackerError(f"tracker: more than {self.max_torrents} info-hashes")
+            self.swarms[info_hash] = Swarm()
+
+    def forbid(self, info_hash: bytes) -> None:
+        """Serve it no longer."""
+        self.swarms.pop(info_hash, None)
+
+    def limit(self, address: bytes) -> None:
+        """One more request of `address` (4 bytes, or the first 8 of IPv6); raises Refused over the rate."""
+        hits = self._hits
+        if self.now - self._since >= 10 or len(hits) > MAX_ADDRESSES:
+            hits.clear()
+            self._since = self.now
+        count = hits.get(address, 0) + 1
+        hits[address] = count
+        if count > 10 * self.rate:
+            raise Refused("too many requests")
+
+    def announce(
+        self, info_hash: bytes, key: bytes, left: int, event: bytes, want: int, also: int = MAX_WANTED
+    ) -> tuple[Swarm, bytes, bytes]:
+        """Note the peer `key` (compact address and port) and return (swarm, IPv4 peers, IPv6 peers); raises Refused.
+
+        `event` is b"started", b"completed", b"stopped" or b"".
+        """
+        swarm = self.swarms.get(info_hash)
+        if swarm is None:
+            raise Refused("info-hash not served here")
+        if key[-2:] == b"\0\0":
+            raise Refused("port 0")
+        own = swarm.v4 if len(key) == 6 else swarm.v6
+        self.counts["announce"] += 1
+        self.changed = True
+        if event == b"stopped":
+            own.drop(key)
+            return swarm, b"", b""
+        if event == b"completed" and own.place.get(key) is not None and not own.done[own.place[key]]:
+            swarm.downloaded += 1
+        if not own.put(key, self.now, left == 0, self.max_peers, self.ports_per_address):
+            raise Refused("too many ports from one address")
+        if want < 0 or want > MAX_WANTED:
+            want = MAX_WANTED
+        v4 = swarm.v4.window(want, key) if want and swarm.v4.seen else b""
+        v6 = swarm.v6.window(min(want, also), key) if want and swarm.v6.seen else b""
+        return swarm, v4, v6
+
+    def expire(self) -> None:
+        """Forget peers that missed two announces."""
+        before = self.now - 2 * self.interval - 300
+        if before > 0:
+            for swarm in self.swarms.values():
+                swarm.v4.expire(before)
+                swarm.v6.expire(before)
+
+    def jittered(self) -> int:
+        """The interval, spread by a tenth, so that a fleet that started together does not stay together."""
+        return int(self.interval * (0.9 + 0.2 * random.random()))
+
+    def peers(self, info_hash: bytes, count: int) -> list[tuple[str, int, bool]]:
+        """(address, port, complete) of at most `count` IPv4 peers for L: two an address, ports from 1024 up."""
+        swarm = self.swarms.get(info_hash)
+        rows: list[tuple[str, int, bool]] = []
+        if swarm is None or not swarm.v4.seen:
+            return rows
+        own = swarm.v4
+        size = len(own)
+        start = random.randrange(size)
+        by_address: Counter[bytes] = Counter()
+        for step in range(min(size, 8 * count)):
+            at = (start + step) % size
+            entry = bytes(own.table[at * 6 : at * 6 + 6])
+            port = entry[4] << 8 | entry[5]
+            by_address[entry[:4]] += 1
+            if port >= 1024 and by_address[entry[:4]] <= 2:
+                rows.append((socket.inet_ntoa(entry[:4]), port, bool(own.done[at])))
+                if len(rows) == count:
+                    break
+        return rows
+
+
+def packed(host: str) -> bytes:
+    """The 4 or 16 bytes of a connection's address; an IPv4 address inside IPv6 is IPv4."""
+    try:
+        return socket.inet_aton(host)
+    except OSError:
+        raw = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
+        return raw[12:] if raw.startswith(bytes(10) + b"\xff\xff") else raw
