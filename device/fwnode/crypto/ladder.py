@@ -84,25 +84,33 @@ def run(a: list, b: list, z: int):
     """
     p = P
     X = Y = Z = i = 0
-    while a or b:
-        n, x, y = (a if not b or (a and a[-1][0] >= b[-1][0]) else b).pop()
+    while a or b or i:
+        n = x = y = 0
+        if a or b:
+            n, x, y = (a if not b or (a and a[-1][0] >= b[-1][0]) else b).pop()
         m = i - n
         i = n
         if not Z:
-            X = z * z % p
-            X, Y, Z = x * X % p, y * (X * z % p) % p, z
-        elif not m:
+            if y:
+                X = z * z % p
+                X, Y, Z = x * X % p, y * (X * z % p) % p, z
+            continue
+        if not m:
             X, Y, Z = add(X, Y, Z, x, y)
-        else:
-            while m > 1:
-                c = min(m - 1, _RUN)
-                X, Y, Z = double(X, Y, Z, c)
-                m -= c
-                yield
+            continue
+        while m > 1:
+            c = min(m - 1, _RUN)
+            X, Y, Z = double(X, Y, Z, c)
+            m -= c
+            yield
+        if y:  # else there is nothing left to add (no point has y = 0)
             q = double_add(X, Y, Z, (x,), (y,), 0, 1)
             # Z = 0: a doubling or a cancellation in between, which the short formulas lack
             X, Y, Z = q if q[2] else add(*double(X, Y, Z, 1), x, y)
-    return double(X, Y, Z, i)
+        else:
+            X, Y, Z = double(X, Y, Z, 1)
+        yield
+    return X, Y, Z
 
 
 def multiply(k: int, x: int, y: int):

@@ -160,7 +160,7 @@ def unseal(private: bytes, info: bytes, aad: bytes, sealed: bytes):
     public = yield from public_key(private)
     if len(sealed) < ENC + TAG:
         raise InvalidBox("box: %d bytes are too few" % len(sealed))
-    enc = sealed[:ENC]
+    enc = bytes(sealed[:ENC])
     try:
         dh = yield from ecdh(private, enc)
     except InvalidKey as e:

@@ -1,0 +1,231 @@
+"""The board's own arithmetic: slices, blinding, combs and their check; on both interpreters."""
+
+from os import urandom
+
+from support import raises
+
+from fwnode.crypto import InvalidKey, comb, gtable, ladder, p256, pure, sha256
+from fwnode.crypto.p256 import GX, GY, N, P
+
+
+def _end(work):
+    """Run a generator to its end; return its result and how often it yielded."""
+    n = 0
+    try:
+        while True:
+            assert next(work) is None
+            n += 1
+    except StopIteration as e:
+        return e.value, n
+
+
+def _bytes(n):
+    return n.to_bytes(32, "big")
+
+
+def _slow(k, x, y):
+    """k * (x, y) by double-and-add with the complete addition."""
+    q = (1, 1, 0)
+    for i in range(255, -1, -1):
+        if q[2]:
+            q = p256.double(*q, 1)
+        if k >> i & 1:
+            q = p256.add(*q, x, y)
+    return p256.affine(*q)
+
+
+def test_inverse():
+    for m in (P, N):
+        for a in (1, 2, 3, m - 1, m - 2, p256.random_scalar() % m):
+            assert p256.inverse(a, m) * a % m == 1
+            assert p256.secret_inverse(a, m) * a % m == 1
+
+
+def test_complete_addition():
+    assert p256.add(1, 1, 0, GX, GY) == (GX, GY, 1)
+    assert p256.add(GX, GY, 1, GX, P - GY)[2] == 0
+    two = p256.affine(*p256.add(GX, GY, 1, GX, GY))
+    assert two == p256.affine(*p256.double(GX, GY, 1, 1))
+    # the short double-and-add tells its exceptional cases by Z = 0
+    for x, y in ((GX, GY), (GX, P - GY)):
+        assert p256.double_add(GX, GY, 1, (x,), (y,), 0, 1)[2] == 0
+    minus_two = (two[0], P - two[1])
+    assert p256.double_add(GX, GY, 1, (minus_two[0],), (minus_two[1],), 0, 1)[2] == 0
+
+
+def test_digits_of_a_comb():
+    for k in (0, 1, 2, 3, N - 1, N - 2, p256.random_scalar()):
+        rows = comb.digits(k)
+        total = 0
+        for block in range(2):
+            for c in range(26):
+                e = rows[block][25 - c]
+                for j in range(5):
+                    total += (1 if e >> j & 1 else -1) << (26 * (5 * block + j) + c)
+        assert (total - k) % N == 0
+        assert len(rows[0]) == len(rows[1]) == 26
+
+
+def test_naf():
+    points = [(d, d) for d in range(1, 17, 2)]
+    for width in (2, 5):
+        for k in (1, 2, 3, 31, N - 1, (1 << 64) - 1, 1 << 64, int.from_bytes(urandom(32), "big")):
+            total = 0
+            last = -width
+            for i, x, y in ladder.naf(k, width, points):
+                total += (x if y == x else -x) << i
+                assert x & 1 and x < 1 << (width - 1)
+                assert i - last >= width
+                last = i
+            assert total == k
+
+
+def test_multiplications_agree():
+    g = comb.Comb(gtable.TABLE)
+    d = p256.random_scalar()
+    x, y = _slow(d, GX, GY)
+    q = comb.Comb(_end(comb.build(x, y))[0])
+    assert len(q.table) == 2048
+    for k in (1, 2, 3, 4, 5, 1 << 26, (1 << 26) - 1, 1 << 130, N - 1, N - 2, p256.random_scalar()):
+        kg = _slow(k, GX, GY)
+        kq = _slow(k, x, y)
+        assert _end(comb.multiply(k, (g,)))[0] == [kg]
+        assert _end(comb.multiply(k, (g, q)))[0] == [kg, kq]
+        assert _end(ladder.multiply(k, x, y))[0] == kq
+        total = p256.add(kg[0], kg[1], 1, kq[0], kq[1])
+        if total[2]:
+            total = p256.affine(*total)
+            assert p256.affine(*_end(ladder.multiply_add(k, g, k, x, y))[0]) == total
+            short = _end(comb.multiply_add(k, g, k, q))[0]
+            assert not short[2] or p256.affine(*short) == total
+    # nothing at all, and one of the two alone
+    assert _end(ladder.multiply_add(0, g, 0, x, y))[0][2] == 0
+    assert p256.affine(*_end(ladder.multiply_add(0, g, 1, x, y))[0]) == (x, y)
+    assert p256.affine(*_end(ladder.multiply_add(1, g, 0, x, y))[0]) == (GX, GY)
+
+
+def test_no_two_entries_of_a_comb_cancel():
+    """columns() adds an entry of each block without asking whether they are equal or opposite."""
+    low = {comb._entry_scalar(e) % N for e in range(32)}
+    high = {(comb._entry_scalar(e) << 130) % N for e in range(32)}
+    assert len(low) == len(high) == 32
+    for a in low:
+        assert a and a not in high
+
+
+def test_the_work_is_sliced():
+    """Between two yields stand at most 8 doublings or 4 columns, 26 sums or one inversion."""
+    count = [0, 0]
+
+    def counted(function, amount):
+        def call(*args):
+            count[0] += amount(*args)
+            return function(*args)
+
+        return call
+
+    real = (ladder.double, ladder.double_add, ladder.add, comb.double, comb.double_add, comb.add)
+    ladder.double = counted(ladder.double, lambda X, Y, Z, n: n)
+    comb.double = counted(comb.double, lambda X, Y, Z, n: n)
+    ladder.double_add = counted(ladder.double_add, lambda X, Y, Z, xs, ys, i, j: 2 * (j - i))
+    comb.double_add = counted(comb.double_add, lambda X, Y, Z, xs, ys, i, j: 2 * (j - i))
+    ladder.add = counted(ladder.add, lambda *a: 1)
+    comb.add = counted(comb.add, lambda *a: 1)
+    try:
+        key, other = _bytes(p256.random_scalar()), _bytes(p256.random_scalar())
+        public = _end(pure.public_key(key))[0]
+        signature = _end(pure.sign(key, b"m"))[0]
+        box = _end(pure.seal(public, b"", b"", b""))[0]
+        peer = _end(pure.public_key(other))[0]
+        for again in (False, True):
+            for work, least in (
+                (pure.sign(key, b"m"), 8),
+                (pure.verify(public, b"m", signature), 10 if again else 40),
+                (pure.ecdh(other, public), 8 if again else 40),
+                (pure.seal(public, b"", b"", b""), 16 if again else 50),
+                (pure.unseal(key, b"", b"", box), 40),
+                (pure.precompute(peer), 0 if again else 30),
+                (pure.precompute(public), 0 if again else 30),
+            ):
+                yields = 0
+                count[0] = 0
+                try:
+                    while True:
+                        next(work)
+                        assert count[0] <= 12, count[0]
+                        count[0] = 0
+                        yields += 1
+                except StopIteration:
+                    assert count[0] <= 12, count[0]
+                assert yields >= least, yields
+    finally:
+        (ladder.double, ladder.double_add, ladder.add, comb.double, comb.double_add, comb.add) = real
+
+
+def test_blinding_changes_with_every_use():
+    c = comb.Comb(gtable.TABLE)
+    seen = set()
+    for _ in range(5):
+        b, (X, Y, Z) = _end(c.next_blind())[0]
+        assert p256.affine(X, Y, Z) == _slow(b, GX, GY)
+        assert b not in seen and Z not in seen and Z != 1
+        seen.add(b)
+        seen.add(Z)
+
+
+def test_a_forged_table_does_not_pass():
+    """With the forger's point for G in the table that ships, his signature would be accepted."""
+    key = p256.random_scalar()  # nobody's key: the victim's public key is known, its private not
+    public = p256.encode(*_slow(key, GX, GY))
+    # Table of G' = t Q for the victim's Q: then u G' + v Q = (u t + v) Q, which the forger solves.
+    t = p256.random_scalar()
+    x, y = _slow(t * key % N, GX, GY)
+    forged = bytes(_end(comb.build(x, y))[0])
+    z = int.from_bytes(sha256(b"evil"), "big")
+    m = p256.random_scalar()  # choose R = m Q, so r = x(R), s = (z t + r) / m
+    r = _slow(m * key % N, GX, GY)[0] % N
+    s = (z * t + r) * p256.inverse(m, N) % N
+    signature = _bytes(r) + _bytes(s)
+
+    table, kept = gtable.TABLE, list(pure._base)
+    try:
+        pure._base[:] = [comb.Comb(forged)]
+        assert _end(pure.verify(public, b"evil", signature))[0]  # the attack, were it not checked
+        gtable.TABLE = forged
+        pure._base[:] = []
+        assert not _end(pure.verify(public, b"evil", signature))[0]
+        good = _end(pure.sign(_bytes(key), b"m"))[0]
+        assert _end(pure.verify(public, b"m", good))[0]  # the right table was made anew
+        assert sha256(pure._base[0].table) == pure.GTABLE_SHA256
+        # one changed byte, a short table, none
+        for bad in (table[:100] + bytes([table[100] ^ 1]) + table[101:], table[:-1], b""):
+            gtable.TABLE = bad
+            pure._base[:] = []
+            assert not _end(pure.verify(public, b"evil", signature))[0]
+            assert _end(pure.verify(public, b"m", good))[0]
+    finally:
+        gtable.TABLE = table
+        pure._base[:] = kept
+
+
+def test_the_table_that_ships_is_the_comb_of_g():
+    assert bytes(_end(comb.build(GX, GY))[0]) == gtable.TABLE
+    assert sha256(gtable.TABLE) == pure.GTABLE_SHA256
+
+
+def test_keys_kept_are_few_and_the_oldest_goes():
+    before = list(pure._combs)
+    try:
+        pure._combs[:] = []
+        publics = [_end(pure.public_key(_bytes(p256.random_scalar())))[0] for _ in range(pure.KEYS + 1)]
+        for public in publics[:-1]:
+            _end(pure.precompute(public))
+        _end(pure.ecdh(_bytes(5), publics[0]))  # used: now the second is the oldest
+        _end(pure.precompute(publics[-1]))
+        kept = [public for public, _ in pure._combs]
+        assert len(kept) == pure.KEYS
+        assert publics[0] in kept and publics[-1] in kept and publics[1] not in kept
+        raises(InvalidKey, pure.precompute, bytes(65))
+        assert len(pure._combs) == pure.KEYS
+    finally:
+        pure._combs[:] = before
