@@ -50,6 +50,8 @@ def main(arguments: list[str]) -> int:
     state = flash.state
     st.put(state, st.RESET_CAUSE, options["cause"])
     st.put(state, st.REQUEST, st.REQUEST_NONE)
+    if options["cause"] == st.PWRON_RESET:
+        st.put(state, st.RTC_MEMORY, 0)
     st.put(state, st.WDT_MS, 0)
     st.put(state, st.FREQ, 160_000_000)
     st.put(state, st.BOOTS, st.get(state, st.BOOTS) + 1)
