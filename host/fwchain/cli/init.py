@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from fwchain import network
-from fwchain.config import Config
+from fwchain.config import KEYS, Config, ConfigError
 from fwchain.network import Plan
 from fwnode.chain import genesis
 
@@ -33,6 +33,7 @@ def init(
     root_threshold: int = typer.Option(1, help="How many of them sign a trust root."),
     vendor_keys: int = typer.Option(1, help="Number of vendor keys."),
     vendor_threshold: int = typer.Option(1, help="How many of them sign a release."),
+    settings: list[str] = typer.Option([], "--set", help="SECTION.KEY=VALUE: any other key of fwchain.toml."),
     as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
 ) -> None:
     """Make a network: keys, trust root, genesis, certificates, configuration. Every answer has a default."""
@@ -43,7 +44,7 @@ def init(
         port = typer.prompt("Its port", port, type=int)
     plan = Plan(
         name=name,
-        config=_config(address, port, model, check_s),
+        config=_config(address, port, model, check_s, settings),
         difficulty=difficulty,
         confirmations=confirmations,
         certified=not open_enrolment,
@@ -63,9 +64,25 @@ def init(
     typer.echo(f"next: fwchain serve {folder}")
 
 
-def _config(address: str, port: int, model: str, check_s: int) -> Config:
+def _config(address: str, port: int, model: str, check_s: int, settings: list[str]) -> Config:
     """The configuration of these answers; a node that is not on the loopback listens on every address."""
     loopback = address.startswith("127.") or address == "localhost"
     node: dict[str, Any] = {"port": port, "publish_port": port + 1, "seed_port": port + 2}
     node.update({"listen": address} if loopback else {"listen": "0.0.0.0", "address": address})
-    return Config({"node": node, "board": {"model": model, "check_s": check_s}})
+    values: dict[str, dict[str, Any]] = {"node": node, "board": {"model": model, "check_s": check_s}}
+    for setting in settings:
+        name, found, value = setting.partition("=")
+        section, dot, key = name.partition(".")
+        if not found or not dot:
+            raise ConfigError(f"--set {setting!r} is not SECTION.KEY=VALUE, such as lan.port=4570")
+        values.setdefault(section, {})[key] = _value(section, key, value)
+    return Config(values)
+
+
+def _value(section: str, key: str, text: str) -> Any:
+    """A value as its key's kind has it; text that is none stays text, for the configuration's own check."""
+    kind = KEYS[section][key].kind if section in KEYS and key in KEYS[section] else str
+    try:
+        return kind(text) if kind in (int, float) else text
+    except ValueError:
+        return text
