@@ -2,11 +2,10 @@
 
 from os import urandom
 
-from support import raises
-
 from fwnode import crypto
 from fwnode.crypto import InvalidBox, InvalidKey, steps
 from fwnode.errors import FwError
+from support import raises
 
 P = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
 N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551

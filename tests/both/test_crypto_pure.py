@@ -2,10 +2,9 @@
 
 from os import urandom
 
-from support import raises
-
 from fwnode.crypto import InvalidKey, comb, gtable, ladder, p256, pure, sha256
 from fwnode.crypto.p256 import GX, GY, N, P
+from support import raises
 
 
 def _end(work):

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from pathlib import Path
 
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 import crypto_vectors as cv
+import pytest
 
 MODES = ("micropython", "pure", "face")
 ECDH = "asymmetric/ECDH/KASValidityTest_ECCStaticUnified_"

@@ -69,8 +69,7 @@ class Comb:
         """
         if not self.b:
             b = random_scalar()
-            xs, ys = [], []
-            yield from columns(((self.table, b),), xs, ys)
+            xs, ys = yield from columns(((self.table, b),))
             z = random_scalar() % P
             y = ys[0] * (z * z % P * z % P) % P
             self.blind = yield from run(xs[0] * (z * z % P) % P, y, z, xs, ys, 1, COLUMNS)
@@ -95,49 +94,56 @@ def run(X: int, Y: int, Z: int, xs: list, ys: list, i: int, j: int):
     return X, Y, Z
 
 
-def columns(jobs: tuple, xs: list, ys: list):
-    """Generator: append each job's 26 column points, the last job's first; a job: (table, scalar).
+def columns(jobs: tuple):
+    """Generator: return two lists, x and y of each job's 26 column points; a job: (table, scalar).
 
     Two table points a column, summed with one inversion for all (Montgomery's trick).  No sum
     within one comb is exceptional: no two entries of a comb have the same scalar mod n up to sign.
     """
     p = P
     get = int.from_bytes
+    n = 0
+    # Whole from the start: a list that grows needs ever larger holes in a small heap.
+    xs = [0] * (COLUMNS * len(jobs))  # first the products before each column, then x
+    ys = xs[:]
     # A random start hides from Euclid's running time what is inverted.
     acc = random_scalar() % p
-    pre = []
-    todo = []
+    rows = []
     for t, k in jobs:
-        rows = digits(k)
+        row = digits(k)
+        rows.append(row)
         for c in range(COLUMNS):
-            pre.append(acc << 0)
-            i = _OFFSETS[rows[0][c]]
-            j = _OFFSETS[rows[1][c]] + 1024
+            xs[n] = acc << 0
+            n += 1
+            i = _OFFSETS[row[0][c]]
+            j = _OFFSETS[row[1][c]] + 1024
             acc = acc * (get(t[j : j + 32], "big") - get(t[i : i + 32], "big")) % p
-        todo.append((t, rows))
         yield
     acc = inverse(acc, p)
     yield
-    while todo:
-        t, rows = todo.pop()
-        o = len(xs)
-        for c in range(COLUMNS - 1, -1, -1):
-            e = rows[0][c]
-            i = _OFFSETS[e]
-            x = get(t[i : i + 32], "big")
-            y = get(t[i + 32 : i + 64], "big")
-            if e < 16:
-                y = -y
-            e = rows[1][c]
-            i = _OFFSETS[e] + 1024
-            u = get(t[i : i + 32], "big")
-            v = get(t[i + 32 : i + 64], "big")
-            v = (v - y if e > 15 else -v - y) * acc % p * pre.pop() % p
-            acc = acc * (u - x) % p
-            u = (v * v - x - u) % p
-            xs.insert(o, u << 0)
-            ys.insert(o, (v * (x - u) - y) % p << 0)
-        yield
+    while n:
+        c = (n - 1) % COLUMNS
+        t = jobs[(n - 1) // COLUMNS][0]
+        row = rows[(n - 1) // COLUMNS]
+        e = row[0][c]
+        i = _OFFSETS[e]
+        x = get(t[i : i + 32], "big")
+        y = get(t[i + 32 : i + 64], "big")
+        if e < 16:
+            y = -y
+        e = row[1][c]
+        i = _OFFSETS[e] + 1024
+        u = get(t[i : i + 32], "big")
+        v = get(t[i + 32 : i + 64], "big")
+        n -= 1
+        v = (v - y if e > 15 else -v - y) * acc % p * xs[n] % p
+        acc = acc * (u - x) % p
+        u = (v * v - x - u) % p
+        xs[n] = u << 0
+        ys[n] = (v * (x - u) - y) % p << 0
+        if not c:
+            yield
+    return xs, ys
 
 
 def multiply(k: int, combs: tuple):
@@ -147,19 +153,18 @@ def multiply(k: int, combs: tuple):
     second term costs nothing, being what the accumulator starts from.
     """
     p = P
+    o = 0
     jobs = []
     starts = []
     for c in combs:
         b, start = yield from c.next_blind()
         starts.append(start)
         jobs.append((c.table, (k - (b << COLUMNS)) % N))
-    xs, ys = [], []
-    yield from columns(tuple(jobs), xs, ys)
+    xs, ys = yield from columns(tuple(jobs))
     out = []
-    o = len(xs)  # the last job's points come first
     for start in starts:
-        o -= COLUMNS
         out.append((yield from run(*start, xs, ys, o, o + COLUMNS)))
+        o += COLUMNS
     i = 1
     for q in out:
         i = i * q[2] % p
@@ -182,24 +187,21 @@ def multiply_add(u: int, g: Comb, v: int, q: Comb):
     Z = 0 says that an exceptional case was met: ask ladder.multiply_add then.
     """
     p = P
-    xs: list = []
-    ys: list = []
-    yield from columns(((g.table, u), (q.table, v)), xs, ys)
+    xs, ys = yield from columns(((g.table, u), (q.table, v)))
     acc = 1
-    pre = []
+    pre = [0] * COLUMNS
     for c in range(COLUMNS):
-        pre.append(acc << 0)
+        pre[c] = acc << 0
         acc = acc * (xs[c + COLUMNS] - xs[c]) % p
     if not acc:
         return 0, 0, 0
     acc = inverse(acc, p)
     yield
-    while pre:
+    for c in range(COLUMNS - 1, -1, -1):
         u = xs.pop()
         v = ys.pop()
-        c = len(pre) - 1
         x = xs[c]
-        t = acc * pre.pop() % p * (v - ys[c]) % p
+        t = acc * pre[c] % p * (v - ys[c]) % p
         acc = acc * (u - x) % p
         xs[c] = (t * t - x - u) % p << 0
         ys[c] = (t * (x - xs[c]) - ys[c]) % p << 0

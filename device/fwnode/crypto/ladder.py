@@ -132,9 +132,7 @@ def multiply_add(u: int, g: Comb, v: int, x: int, y: int):
 
     Complete: Z = 0 stands for the infinite point.
     """
-    xs: list = []
-    ys: list = []
-    yield from columns(((g.table, u),), xs, ys)
+    xs, ys = yield from columns(((g.table, u),))
     table = yield from odd_multiples(x, y, 1, 8)
     xs.reverse()
     ys.reverse()
