@@ -40,14 +40,10 @@ def test_write_and_verify(name: str, options: tuple[str, ...], kind: str, tmp_pa
     with bench(name) as board:
         board.flash.data[0x10000:0x30000] = bytes(0x20000)  # NOR: must be erased first
         extra = () if kind == "compressed" else ("--no-compress",)
-        out = esptool(
-            board.port.pty_path, *options, "write-flash", *extra, "0x10000", file, timeout=120
-        )
+        out = esptool(board.port.pty_path, *options, "write-flash", *extra, "0x10000", file, timeout=120)
         assert "Hash of data verified." in out
         assert board.flash.read(0x10000, len(image)) == image
-        assert "Verification successful" in esptool(
-            board.port.pty_path, *options, "verify-flash", "0x10000", file
-        )
+        assert "Verification successful" in esptool(board.port.pty_path, *options, "verify-flash", "0x10000", file)
 
 
 def test_read_flash_gives_what_is_there(tmp_path: Path) -> None:

@@ -6,13 +6,14 @@ import struct
 import zlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from fwchain.board.serial import Loader, chip, slip
 from fwchain.board.serial.chips import CHIPS, flash_id
 from fwchain.board.serial.lines import ModemLines
 from fwchain.board.serial.loader import SYNC_FRAME, _checksum
 from fwchain.board.serial.sync import SyncSpotter
-from hypothesis import given
-from hypothesis import strategies as st
 
 MAC = bytes.fromhex("24ec4a0a0b0c")
 
@@ -161,9 +162,7 @@ def test_stub_erases_only_what_it_writes() -> None:
     assert flash.read(0x1000 + 5000, 8192 - 5000) == b"\xff" * (8192 - 5000)
 
 
-@pytest.mark.parametrize(
-    ("data", "code"), [(b"not zlib", 0xC7), (zlib.compress(bytes(5000)), 0xC9)]
-)
+@pytest.mark.parametrize(("data", "code"), [(b"not zlib", 0xC7), (zlib.compress(bytes(5000)), 0xC9)])
 def test_bad_compressed_data(data: bytes, code: int) -> None:
     loader = Loader(chip("esp32"), RamFlash(), MAC)
     start_stub(loader)

@@ -236,6 +236,8 @@ class Supervisor:
             self._process = None
         self._was_raw = self._port.detach() if self._port is not None else False
         self._flush_line()
+        if self._download:
+            return "download"
         return forced or self._after(process.returncode)
 
     def _watch(self, process: subprocess.Popen[bytes]) -> str | None:
@@ -335,6 +337,10 @@ class Supervisor:
         while not self._stop.wait(POLL_S):
             now = time.monotonic()
             if state == "download":
+                if st.get(self.flash.state, st.CONTROL) == st.CONTROL_STOP:
+                    self._stop.set()
+                elif st.get(self.flash.state, st.CONTROL) != st.CONTROL_NONE:
+                    self._download = False
                 if not self._download:
                     return
                 continue

@@ -14,6 +14,7 @@ from fwchain.board import boards
 from fwchain.board.runtime.vb import flash as nor
 from fwchain.board.runtime.vb import state as st
 from fwchain.board.virtual import VirtualBoard
+from fwchain.cli import flash
 from fwchain.errors import HostError, SetupError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make, run, flash and watch boards.")
@@ -84,21 +85,6 @@ def status(folder: Path = FOLDER, as_json: bool = JSON) -> None:
 
 
 @app.command()
-def reset(
-    folder: Path = FOLDER,
-    download: bool = typer.Option(False, "--download", help="Into download mode, as with BOOT held."),
-) -> None:
-    """Press the reset button of a board that runs in another terminal."""
-    with VirtualBoard(folder) as board:
-        if not _is_running(board):
-            raise SetupError(f"{folder} is not running: `fwchain board run {folder}`")
-        if download:
-            st.put(board.flash.state, st.CONTROL, st.CONTROL_DOWNLOAD)
-        else:
-            board.reset()
-
-
-@app.command()
 def flip(
     folder: Path = FOLDER,
     offset: str = typer.Argument("0x200", help="Offset in flash, or in the slot when --slot is given."),
@@ -153,7 +139,8 @@ def _print_status(report: dict[str, Any]) -> None:
         typer.echo(f"         {row['partition']:14} {row['erases']:8} {row['worst_sector']:13} {row['programs']:9}")
 
 
-def _is_running(board: VirtualBoard) -> bool:
+def is_running(board: VirtualBoard) -> bool:
+    """Whether some process has the board powered."""
     import fcntl
 
     try:
@@ -196,3 +183,6 @@ def _size(text: str) -> int | None:
     if not digits.isdigit():
         raise HostError(f"heap {text!r} is not like 192k")
     return int(digits) * factor
+
+
+flash.add_to(app)

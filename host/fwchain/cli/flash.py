@@ -159,13 +159,31 @@ def firmware(
 
 @app.command()
 def reset(
+    folder: Path = typer.Argument(None, help="Folder of a virtual board that runs in another terminal."),
     board: str = BOARD,
     port: str = PORT,
-    download: bool = typer.Option(False, "--download", help="Into download mode, for esptool."),
+    download: bool = typer.Option(False, "--download", help="Into download mode, for esptool (BOOT held)."),
 ) -> None:
-    """Reset a board by its reset line."""
+    """Reset a board: by its button (FOLDER), or by the reset line of its port."""
     from fwchain.flashing import lines
 
-    place = ports.choose(board, port)
-    lines.reset(place, download)
+    if folder is not None:
+        _press(folder, download)
+        place = str(folder)
+    else:
+        place = ports.choose(board, port)
+        lines.reset(place, download)
     Show().say(f"{place}: reset into {'download mode' if download else 'its firmware'}")
+
+
+def _press(folder: Path, download: bool) -> None:
+    from fwchain.board.runtime.vb import state
+    from fwchain.board.virtual import VirtualBoard
+    from fwchain.cli.board import is_running
+    from fwchain.errors import SetupError
+
+    with VirtualBoard(folder) as pressed:
+        if not is_running(pressed):
+            raise SetupError(f"{folder} is not running: `fwchain board run {folder}`")
+        asked = state.CONTROL_DOWNLOAD if download else state.CONTROL_RESET
+        state.put(pressed.flash.state, state.CONTROL, asked)

@@ -1,4 +1,5 @@
-"""Short programs that run on the board through its prompt. Each prints one line: MARK, then JSON.
+"""Short programs that run on the board through its prompt. Each prints one line: MARK, then JSON
+(LIST: one line a file, since a board has no room for them all at once).
 
 They need nothing but MicroPython 1.25, except where they import fwnode, which is deployed first.
 """
@@ -13,41 +14,41 @@ from fwchain.flashing.errors import FlashingError
 from fwchain.flashing.prompt import MARK, Prompt
 
 LIST = """
-import os, hashlib, binascii, json
+import os, hashlib, binascii, gc
+gc.collect()
+buf = bytearray(512)
 def sha(path):
     h = hashlib.sha256()
-    buf = bytearray(1024)
     with open(path, "rb") as f:
         while True:
             n = f.readinto(buf)
             if not n:
-                return binascii.hexlify(h.digest()).decode()
+                break
             h.update(memoryview(buf)[:n])
-def walk(path, out):
+    print(MARK + binascii.hexlify(h.digest()).decode(), path)
+def walk(path):
     try:
         names = os.listdir(path)
     except OSError:
-        return out
+        return
     for name in names:
         p = path + "/" + name
         if os.stat(p)[0] & 0x4000:
-            walk(p, out)
+            walk(p)
         else:
-            out[p] = sha(p)
-    return out
-found = walk(FOLDER, {})
-own = []
+            sha(p)
+walk(FOLDER)
 for p in STARTERS:
     try:
-        found[p] = sha(p)
+        sha(p)
         with open(p) as f:
             text = f.read()
         if "fwnode" not in text and "import" in text:
-            own.append(p)
+            print(MARK + "own", p)
     except OSError:
         pass
 s = os.statvfs("/")
-print(MARK + json.dumps({"files": found, "free": s[0] * s[3], "own": own}))
+print(MARK + "free", s[0] * s[3])
 """
 
 PREPARE = """
@@ -118,10 +119,15 @@ print(MARK + json.dumps({"ok": ok, "verifier": binascii.hexlify(verifier).decode
 """
 
 
-def call(prompt: Prompt, program: str, timeout: float = 120, **values: Any) -> Any:
-    """Run one of the programs above with its capital names bound; returns its JSON."""
+def run(prompt: Prompt, program: str, timeout: float = 120, **values: Any) -> str:
+    """Run one of the programs above with its capital names bound; returns what it said."""
     head = "".join(f"{name} = {value!r}\n" for name, value in {"MARK": MARK, **values}.items())
-    answer = prompt.run(head + program, timeout)
+    return prompt.run(head + program, timeout)
+
+
+def call(prompt: Prompt, program: str, timeout: float = 120, **values: Any) -> Any:
+    """The same for a program whose answer is JSON."""
+    answer = run(prompt, program, timeout, **values)
     try:
         return json.loads(answer)
     except ValueError:

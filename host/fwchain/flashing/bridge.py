@@ -40,8 +40,10 @@ def _carry(master: int, link, stop: threading.Event) -> None:  # type: ignore[no
         try:
             if readable:
                 link.write(os.read(master, 4096))
-            waiting = link.in_waiting
-            if waiting:
-                os.write(master, link.read(waiting))
+            came = bytearray()
+            while len(came) < 2048 and link.in_waiting:
+                came += link.read(2048)  # without a timeout, pyserial's RFC 2217 gives one byte
+            if came:
+                os.write(master, came)
         except OSError:
             return

@@ -41,10 +41,10 @@ def deploy(prompt: Prompt, show: Show, files: Mapping[str, bytes] | None = None)
             files = {**mpy.library(), **mpy.starters()}
     with show.step(f"asking {prompt.port} what it has"):
         before = _list(prompt)
-    kept = [path for path in before["own"] if path in files]
+    kept = [path for path in before.own if path in files]
     wanted = {path: data for path, data in files.items() if path not in kept}
     digests = {path: hashlib.sha256(data).hexdigest() for path, data in wanted.items()}
-    there = before["files"]
+    there = before.files
     copy = sorted(path for path, digest in digests.items() if there.get(path) != digest)
     # A .py beside the .mpy would be loaded in its place, so whatever is not ours goes.
     remove = sorted(p for p in there if p.startswith(mpy.LIBRARY + "/") and p not in wanted)
@@ -55,15 +55,14 @@ def deploy(prompt: Prompt, show: Show, files: Mapping[str, bytes] | None = None)
         show.say(f"nothing to do: all {len(wanted)} files are there already", copied=0, removed=0)
         return done
     needed = sum(-(-len(wanted[path]) // BLOCK) * BLOCK for path in copy if path not in there)
-    if needed > before["free"]:
+    if needed > before.free:
         raise FlashingError(
-            f"the board's file system has {before['free']} bytes free, {needed} are needed: "
-            "remove files, or flash it anew"
+            f"the board's file system has {before.free} bytes free, {needed} are needed: remove files, or flash it anew"
         )
     boardside.call(prompt, boardside.PREPARE, REMOVE=remove, FOLDERS=boardside.parents(copy), timeout=120)
     _copy(prompt, show, {path: wanted[path] for path in copy})
     with show.step("verifying what the board has"):
-        after = _list(prompt)["files"]
+        after = _list(prompt).files
     wrong = [path for path, digest in digests.items() if after.get(path) != digest]
     if wrong:
         raise FlashingError(f"{wrong[0]} did not arrive whole on {prompt.port} ({len(wrong)} files): deploy again")
@@ -76,9 +75,26 @@ def deploy(prompt: Prompt, show: Show, files: Mapping[str, bytes] | None = None)
     return done
 
 
-def _list(prompt: Prompt) -> dict:
-    return boardside.call(  # type: ignore[no-any-return]
-        prompt, boardside.LIST, FOLDER=mpy.LIBRARY, STARTERS=[f"/{name}" for name in mpy.STARTERS]
+@dataclass(frozen=True)
+class _There:
+    """What a board has: SHA-256 (hex) of each file, free bytes, a maker's own starters."""
+
+    files: dict[str, str]
+    free: int
+    own: list[str]
+
+
+def _list(prompt: Prompt) -> _There:
+    starters = [f"/{name}" for name in mpy.STARTERS]
+    text = boardside.run(prompt, boardside.LIST, FOLDER=mpy.LIBRARY, STARTERS=starters)
+    rows = [line.split(" ", 1) for line in text.splitlines() if " " in line]
+    free = [value for word, value in rows if word == "free"]
+    if not free or not free[0].isdigit():
+        raise FlashingError(f"the board at {prompt.port} gave no whole list of its files: try again")
+    return _There(
+        {path: word for word, path in rows if len(word) == 64},
+        int(free[0]),
+        [path for word, path in rows if word == "own"],
     )
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 from fwchain.flashing import bridge, tools
 from fwchain.flashing.errors import FlashingError, explain
 
-MARK = "fwchain-said:"  # the answer's line, among whatever else the board prints
+MARK = "fwchain-said:"  # begins the answer's lines, among whatever else the board prints
 
 
 class Prompt(Protocol):
@@ -118,10 +118,10 @@ def _script(code: str) -> Iterator[Path]:
 
 
 def _answer(tool: str, port: str, output: str) -> str:
-    """What stands behind MARK; a traceback in the output is an error."""
-    for line in output.splitlines():
-        if line.startswith(MARK):
-            return line[len(MARK) :]
+    """What stands behind MARK, line by line; without any, a traceback in the output is an error."""
+    said = [line[len(MARK) :] for line in output.splitlines() if line.startswith(MARK)]
+    if said:
+        return "\n".join(said)
     if "Traceback (most recent call last)" in output:
         raise FlashingError(explain(tool, port, output))
     return output

@@ -79,7 +79,7 @@ def provision(prompt: Prompt, board: Board, network: Network, answers: Answers, 
     certificate = b""
     if network.genesis.certified:
         with show.step("certifying it with the network's enrolment key"):
-            certificate = _certify(network, str(values["model"]), public)
+            certificate = certify(network, str(values["model"]), public)
     with show.step("writing certificate, genesis, trust root and configuration"):
         answer = _call(
             prompt,
@@ -104,7 +104,8 @@ def provision(prompt: Prompt, board: Board, network: Network, answers: Answers, 
     return Provisioned(public, not facts["had"], answer["verifier"], version)
 
 
-def _certify(network: Network, model: str, public: bytes) -> bytes:
+def certify(network: Network, model: str, public: bytes) -> bytes:
+    """A certificate of five years for the public key of a board of this model; raises SetupError."""
     expires = int(time.time()) + CERTIFICATE_DAYS * 86400
     data = run(cert.issue(network.private("enrolment"), model, public, expires))
     return bytes(data)

@@ -27,7 +27,7 @@ def mount(rom):
     """Hide the host's files: "/" becomes the board's littlefs, /rom the running image's ROMFS."""
     vfs.umount("/")
     vfs.umount("/vb")
-    sys.path[:] = ["", "/rom", "/rom/lib", "/lib"]
+    sys.path[:] = ["", "/rom", "/rom/lib", ".frozen", "/lib"]
     if rom:
         vfs.mount(vfs.VfsRom(hw.nor.mem[rom[0] : rom[0] + rom[1]]), "/rom")
     found = esp32.Partition.find(esp32.Partition.TYPE_DATA, label="vfs")
