@@ -5,15 +5,18 @@ import asyncio
 from fwnode.compat import random_int
 from fwnode.errors import FwError
 from fwnode.exchange import drive
+from fwnode.headers import Headers
 from fwnode.net import NetError
 from fwnode.net.http import get
 from fwnode.net.listener import Listener
 from fwnode.roles import END, log
 from fwnode.roles.identity import Counters
 from fwnode.roles.request import Request
+from fwnode.sharing import Sharing
 from fwnode.swarm import new_peer_id
 from fwnode.trust.root import MAX_ROOT, Root
 from fwnode.update import Refused, UpdateError
+from fwnode.update.install import Install
 from fwnode.wire.bencode import decode_dict, encode
 
 TRIAL_TRIES = 5  # checks that a new release gets to reach somebody
@@ -46,8 +49,6 @@ class Node:
 
     async def run(self) -> None:
         """Prove a new release on trial, then check, sleep, and check again."""
-        from fwnode.sharing import Sharing
-
         self.sharing = Sharing(self)
         listener = Listener(self.ip, self.config.port, self.on_message, self.sharing.on_peer)
         await listener.start()
@@ -154,8 +155,6 @@ class Node:
             self.root = new
             self.hooks.state("root", number=new.number)
         if self.headers is None:
-            from fwnode.headers import Headers
-
             self.headers = Headers(self.genesis, self.courier.local)
         height = await self.headers.sync(url, self.root, self.clock.now())
         if height is not None:
@@ -164,8 +163,6 @@ class Node:
     # updating
 
     async def _update(self, request, release, peers: list, repair: bool) -> None:  # type: ignore[no-untyped-def]
-        from fwnode.update.install import Install
-
         if repair:
             self.hooks.state("tampered", version=release.version, verifier=request.verifier.hex())
             await self._log(request, log.TAMPERED)

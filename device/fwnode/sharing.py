@@ -1,5 +1,6 @@
 """A node's part in the swarm: fetches the release that it installs, and seeds the one that it runs."""
 
+from fwnode.swarm.download import Download
 from fwnode.swarm.router import Router
 from fwnode.swarm.seed import Seeder
 
@@ -37,8 +38,6 @@ class Sharing:
 
     async def download(self, release, storage, peers: list) -> None:  # type: ignore[no-untyped-def]
         """Fetch the whole of `release` into `storage`, serving what is there meanwhile; raises SwarmError."""
-        from fwnode.swarm.download import Download
-
         if self.seeder is not None:  # a board has about ten sockets: one release at a time
             self.router.remove(self.seeder)
             await self.seeder.close()

@@ -1,9 +1,14 @@
-"""From reset to a running node: network, what booted, whom to trust."""
+"""From reset to a running node: network, what booted, whom to trust.
+
+All that an update needs is imported with this module, first thing: a module that is loaded later can make MicroPython's table of
+names grow, by one block of up to 14 KB that a fragmented heap does not have.
+"""
 
 import asyncio
 
 from fwnode import crypto
 from fwnode.app import Application
+from fwnode.chain.genesis import Genesis
 from fwnode.clock import Clock
 from fwnode.compat import ticks_ms
 from fwnode.config import ConfigError, load
@@ -36,6 +41,7 @@ async def main(app) -> None:  # type: ignore[no-untyped-def]
         node = await build(config, hooks)
     except FwError as error:
         hooks.state("error", what="start", why=str(error))
+        await asyncio.sleep(config.retry_s)
         reset()
         return
     work = hooks.main(node)
@@ -87,8 +93,6 @@ async def build(config, hooks) -> Node:  # type: ignore[no-untyped-def]
 
 def read_trust(files, keys):  # type: ignore[no-untyped-def]
     """(Genesis, Root) of this board's network; raises FwError when a document is missing or not the pinned one."""
-    from fwnode.chain.genesis import Genesis
-
     raw = files.read(GENESIS)
     pinned = keys.get("genesis")
     if raw is None or pinned is None:

@@ -21,15 +21,17 @@ class FileStore:
 
     def read(self, name: str, limit: int = 8192):  # type: ignore[no-untyped-def]
         """The content, None when there is no such file; raises StorageError beyond `limit` bytes."""
+        path = self.path(name)
         try:
-            with open(self.path(name), "rb") as file:
-                data = file.read(limit + 1)
+            size = os.stat(path)[6]  # read exactly that: read(limit) would take the limit's room on the heap
+            if size > limit:
+                raise StorageError("{}: {} bytes, limit {}".format(path, size, limit))
+            with open(path, "rb") as file:
+                data = file.read(size)
         except OSError as error:
             if error.args[0] == 2:
                 return None
-            raise StorageError("{}: {}".format(self.path(name), error))
-        if len(data) > limit:
-            raise StorageError("{}: longer than {} bytes".format(self.path(name), limit))
+            raise StorageError("{}: {}".format(path, error))
         return data
 
     def write(self, name: str, data: bytes) -> None:
