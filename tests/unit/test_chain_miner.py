@@ -100,6 +100,30 @@ def test_logs_that_no_block_may_hold_any_more_are_dropped_and_told(net: Network,
     assert [log.data for log in block.logs] == [net.log(2)] and block.root == 2 and store.pool() == []
 
 
+def test_checkpoints_follow_the_tip_and_a_new_trust_root(net: Network, store: Store) -> None:
+    miner = Miner(store, net.node, checkpoint_every=10)
+    heights = []
+    for n in range(30):
+        store.add_log(net.log(n))
+        miner.flush()
+        found = store.checkpoint()
+        heights.append(found.height if found else 0)
+    assert heights[14] == 0 and heights[15] == 10 and heights[24] == 10 and heights[25] == 20
+    found = store.checkpoint()
+    assert found is not None
+    run(found.check(net.root))
+    assert found.hash == net.block(store.block(20)).hash
+    assert len(found.data) < 400
+    store.set_roots([net.root_data, run(root.build(net.root_body(2, []), [net.owner]))])
+    store.add_log(net.log(50))
+    miner.flush()
+    found = store.checkpoint()
+    assert found is not None and (found.height, found.root) == (31, 2)
+    store.add_log(net.log(51))
+    miner.flush()
+    assert store.checkpoint().height == 31  # type: ignore[union-attr]
+
+
 def test_the_thread_waits_for_company_and_stops(net: Network, store: Store) -> None:
     made: list[Added] = []
     first = threading.Event()

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from fwchain.chainstore.errors import StoreError
 from fwchain.chainstore.store import Added, Store
 from fwnode import compat, crypto
-from fwnode.chain import pow
+from fwnode.chain import checkpoint, header, pow
 from fwnode.chain.block import MAX_LOGS, assemble, sign, verification_field
 from fwnode.chain.head import MAX_BLOCK
 from fwnode.chain.record import Log, ReleaseRecord
@@ -22,6 +22,8 @@ from fwnode.errors import FwError
 
 WAIT_S = 5.0  # how long a log waits for others
 OVERHEAD = 1024  # bytes of a block that are not records, and to spare
+CHECKPOINT_EVERY = 64  # blocks
+CHECKPOINT_DEPTH = 6  # blocks that a checkpoint lies below the tip
 SLICES_BETWEEN_LOOKS = 16  # slices of the proof of work between two looks at the tip
 
 
@@ -39,8 +41,10 @@ class Miner:
         wait_s: float = WAIT_S,
         on_block: Callable[[Added, bytes], None] | None = None,
         on_error: Callable[[Exception], None] | None = None,
+        checkpoint_every: int = CHECKPOINT_EVERY,
     ) -> None:
         self.store = store
+        self.checkpoint_every = checkpoint_every
         self.wait_s = wait_s
         self._private = private
         self._public = crypto.public_key(private)
@@ -94,6 +98,7 @@ class Miner:
         sender = {"pu": self._public}
         data = compat.run(sign(self._private, self.store.net, head, link.counter, root, sender, field))
         added = self.store.add_block(data)
+        self._checkpoint()
         if self._on_block is not None:
             self._on_block(added, data)
         return added
@@ -111,6 +116,26 @@ class Miner:
                 return None
             if slices % SLICES_BETWEEN_LOOKS == 0 and self.store.tip().hash != parent:
                 return None
+
+    def _checkpoint(self) -> None:
+        """Sign a checkpoint now and then, where this one verification node is enough for the threshold.
+
+        One is made at once when a new trust root came into force, since boards keep the newest root alone and cannot
+        check what an older one let sign.
+        """
+        store = self.store
+        if store.root.node_threshold > 1:
+            return
+        link = store.link()
+        held = store.checkpoint()
+        rotated = link.root == store.root.number and link.root > (held.root if held else 1)
+        height = link.height if rotated else link.height - CHECKPOINT_DEPTH
+        if not rotated and height < (held.height if held else 0) + self.checkpoint_every:
+            return
+        if height != link.height:
+            link = store.link(header.hash_of(store.headers(height, 1)))
+        unsigned = checkpoint.build(store.net, link)
+        store.set_checkpoint(compat.run(checkpoint.sign(unsigned, store.net, self._private)))
 
     def _release(self) -> bytes | None:
         while (data := self.store.waiting_release()) is not None:
