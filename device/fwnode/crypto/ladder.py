@@ -3,57 +3,63 @@
 from os import urandom
 
 from .comb import COLUMNS, Comb, columns
-from .p256 import P, add, affine, double, double_add, inverse, random_scalar
+from .p256 import P, add, affine, double, double_add, random_scalar, secret_inverse
 
 _RUN = 6  # doublings between two yields, at most
 
 
-def naf(k: int, width: int, points: list) -> list:
-    """Return k times a point as events (position, x, y), lowest position first.
+def naf(k: int, width: int) -> list:
+    """Return k's non-zero digits in the width-`width` NAF, lowest first.
 
-    The digits are those of the width-`width` NAF: odd, below 2^(width - 1) in magnitude, any two
-    at least `width` positions apart; points[d // 2] is d times the point, affine.
+    They are odd, below 2^(width - 1) in magnitude, any two at least `width` positions apart.  Each
+    is one small integer: 64 * position + 2 * (magnitude // 2) + (1 when negative).
     """
-    events = []
+    out = []
     mask = (1 << width) - 1
-    half = mask >> 1
     i = 0
     while k:
         d = k & mask
         if not d:
             k >>= width
-            i += width
+            i += width * 64
             continue
         while not d & 1:
             d >>= 1
             k >>= 1
-            i += 1
+            i += 64
         d = k & mask
-        if d > half:
-            d = mask - d
-            x, y = points[d >> 1]
-            events.append((i, x, P - y))
-            k = (k >> width) + 1
+        k >>= width
+        if d + d > mask:
+            d = (mask - d) | 1
+            k += 1
         else:
-            x, y = points[d >> 1]
-            events.append((i, x, y))
-            k >>= width
-        i += width
-    return events
+            d -= 1
+        out.append(i + d)
+        i += width * 64
+    return out
 
 
 def odd_multiples(X: int, Y: int, Z: int, count: int):
-    """Generator: return [Q, 3Q, 5Q ...] (affine, `count` of them) of the Jacobian Q = (X, Y, Z).
+    """Generator: return [x ...], [y ...] of Q, 3Q, 5Q ... (`count`) for the Jacobian Q = (X, Y, Z).
 
     Co-Z additions of 2Q (Meloni 2007), then one inversion for all.
     """
     p = P
+    xs = [0] * count
+    ys = xs[:]
+    zs = xs[:]  # each point's Z divided by the one before
     g = Y * Y % p
     u, v, Z = double(X, Y, Z, 1)
     X = 4 * X * g % p  # Q with the Z of 2Q
     Y = 8 * g * g % p
-    points = [(X, Y, 1)]
-    while len(points) < count:
+    w = n = 0
+    while True:
+        xs[n] = X << 0
+        ys[n] = Y << 0
+        zs[n] = w
+        n += 1
+        if n == count:
+            break
         w = (X - u) % p
         a = w * w % p
         b = u * a % p
@@ -64,30 +70,39 @@ def odd_multiples(X: int, Y: int, Z: int, count: int):
         Y = (r * (b - X) - v) % p
         u = b
         Z = Z * w % p
-        points.append((X << 0, Y << 0, w))
     yield
-    t = random_scalar() % p
-    i = inverse(Z * t % p, p) * t % p
-    for n in range(count - 1, -1, -1):
-        X, Y, w = points[n]
+    i = secret_inverse(Z, p)
+    while n:
+        n -= 1
         j = i * i % p
-        points[n] = (X * j % p << 0, Y * (i * j % p) % p << 0)  # see comb.py
-        i = i * w % p
+        xs[n] = xs[n] * j % p << 0
+        ys[n] = ys[n] * (i * j % p) % p << 0
+        i = i * zs[n] % p
     yield
-    return points
+    return xs, ys
 
 
-def run(a: list, b: list, z: int):
-    """Generator: return the Jacobian sum of two lists of events, which it empties; complete.
+def run(a: list, pa: tuple, b: list, pb: tuple, z: int):
+    """Generator: return the Jacobian sum of two digit lists (see naf), which it empties; complete.
 
-    A random z spreads the first point's coordinates.  Z = 0 is the infinite point.
+    pa and pb hold the digits' points, as lists of x and y.  A random z spreads the first point's
+    coordinates.  Z = 0 is the infinite point.
     """
     p = P
     X = Y = Z = i = 0
     while a or b or i:
         n = x = y = 0
         if a or b:
-            n, x, y = (a if not b or (a and a[-1][0] >= b[-1][0]) else b).pop()
+            if not b or (a and a[-1] >= b[-1]):
+                n = a.pop()
+                xs, ys = pa
+            else:
+                n = b.pop()
+                xs, ys = pb
+            y = n >> 1 & 31
+            x = xs[y]
+            y = -ys[y] if n & 1 else ys[y]
+            n >>= 6
         m = i - n
         i = n
         if not Z:
@@ -120,10 +135,10 @@ def multiply(k: int, x: int, y: int):
     """
     r = int.from_bytes(urandom(8), "big") | 1 << 63
     a, b = divmod(k, r)
-    one = ((x, y),)
-    X, Y, Z = yield from run(naf(r, 2, one), [], random_scalar() % P)
+    one = ((x,), (y,))
+    X, Y, Z = yield from run(naf(r, 2), one, [], one, random_scalar() % P)
     table = yield from odd_multiples(X, Y, Z, 8)
-    X, Y, Z = yield from run(naf(a, 5, table), naf(b, 2, one), random_scalar() % P)
+    X, Y, Z = yield from run(naf(a, 5), table, naf(b, 2), one, random_scalar() % P)
     return affine(X, Y, Z)
 
 
@@ -132,8 +147,8 @@ def multiply_add(u: int, g: Comb, v: int, x: int, y: int):
 
     Complete: Z = 0 stands for the infinite point.
     """
-    xs, ys = yield from columns(((g.table, u),))
+    sums = yield from columns(((g.table, u),))
     table = yield from odd_multiples(x, y, 1, 8)
-    xs.reverse()
-    ys.reverse()
-    return (yield from run(naf(v, 5, table), list(zip(range(COLUMNS), xs, ys)), 1))
+    last = COLUMNS - 1
+    digits = [64 * i + 2 * (last - i) for i in range(COLUMNS)]
+    return (yield from run(naf(v, 5), table, digits, sums, 1))

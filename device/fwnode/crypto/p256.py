@@ -18,13 +18,18 @@ GY = 0x4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5
 
 def inverse(a: int, m: int) -> int:
     """Return 1/a mod m by Euclid; a must be prime to m.  Not for a bare secret: blind it first."""
-    r, s = m, a % m
-    t, u = 0, 1
+    r = m
+    s = a % m
+    t = 0
+    u = 1
     while s > 1:
-        q = r // s
-        r, s = s, r - q * s
-        t, u = u, t - q * u
-    return u % m
+        q, r = divmod(r, s)
+        t += q * u
+        if r < 2:
+            return m - t
+        q, s = divmod(s, r)
+        u += q * t
+    return u
 
 
 def random_scalar(bits: int = 256) -> int:
