@@ -137,7 +137,8 @@ class Config:
         for section, keys in KEYS.items():
             lines += ["", f"# {SECTIONS[section]}", f"[{section}]"]
             for name, key in keys.items():
-                lines.append(f"# {key.text} ({key.least:g} to {key.most:.10g}{_unit(key)}; default {_toml(key.default)})")
+                limits = f"{key.least:g} to {key.most:.10g}{_unit(key)}"
+                lines.append(f"# {key.text} ({limits}; default {_toml(key.default)})")
                 lines.append(f"{name} = {_toml(self[section][name])}")
         return "\n".join(lines) + "\n"
 

@@ -96,7 +96,8 @@ def sign(
     if as_json:
         typer.echo(json.dumps({"metadata": str(metadata), "signatures": len(release.signatures), "needed": need}))
         return
-    typer.echo(f"{release.model} {release.version}: {len(release.signatures)} signatures" + (f" of {need}" if need else ""))
+    of = f" of {need}" if need else ""
+    typer.echo(f"{release.model} {release.version}: {len(release.signatures)}{of} signatures")
     if need is None or len(release.signatures) >= need:
         typer.echo(f"next: fwchain release publish {metadata}")
 

@@ -17,6 +17,7 @@ from fwnode.trust import cert
 from fwnode.trust.release import Release
 
 HEAP = 192 * 1024
+WIFI = ("attic", "not a secret: it stands in the demo's source")
 YEAR_S = 365 * 86400
 
 
@@ -29,6 +30,7 @@ def configuration(network: Network, **more: Any) -> dict[str, Any]:
         "platform": "virtual",
         "nodes": [config.url],
         "port": config["board"]["port"],
+        "wifi": [list(WIFI)],
         "group": config["lan"]["group"],
         "group_port": config["lan"]["port"],
         "check_s": config["board"]["check_s"],
@@ -58,7 +60,7 @@ def provisioning(network: Network, release: Release, config: dict[str, Any]) -> 
 def make_board(folder: Path, network: Network, release: Release, image: bytes, **more: Any) -> VirtualBoard:
     """A new virtual board that is ready to be switched on; `more` goes into its configuration."""
     kind = boards.load("virtual")
-    board = VirtualBoard.create(folder, kind.name, heap=HEAP)
+    board = VirtualBoard.create(folder, kind.name, heap=HEAP, wifi=dict([WIFI]))
     board.flash_image(0, image)
     board.provision(*provisioning(network, release, configuration(network, **more)))
     return board

@@ -89,7 +89,7 @@ class Story:
 
     def expect(self, *wanted: Expected, timeout_s: float) -> dict[str, list[Event]]:
         """Wait until every board has said all of `wanted`, in this order."""
-        return self.watch.expect({name: wanted for name in BOARDS}, timeout_s, self.screen.event)
+        return self.watch.expect(dict.fromkeys(BOARDS, wanted), timeout_s, self.screen.event)
 
     def release(self, version: str, size: int = firmware.FILLER, is_broken: bool = False) -> Path:
         """Build, sign and publish a version; returns its image."""
@@ -104,7 +104,7 @@ class Story:
 
     def ticks(self, text: str = "yes") -> dict[str, str]:
         """The same word for every board."""
-        return {name: text for name in BOARDS}
+        return dict.fromkeys(BOARDS, text)
 
     # the steps
 
@@ -142,7 +142,8 @@ class Story:
             board.start(reboot_after_cut=True)
             self.boards[name] = board
         said = self.expect(Expected("started", app=first), Expected("current", version=first), timeout_s=START_S)
-        self.screen.seen(f"{first} runs, heap {fleet.HEAP >> 10} KB", "", {n: f"app {e[0]['app']}" for n, e in said.items()})
+        apps = {name: f"app {events[0]['app']}" for name, events in said.items()}
+        self.screen.seen(f"{first} runs, heap {fleet.HEAP >> 10} KB", "", apps)
         self.screen.seen("C1-1: current and untampered", "", self.ticks())
 
     def publish_good(self) -> None:
