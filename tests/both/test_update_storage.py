@@ -102,7 +102,7 @@ def test_files():
         files.write("a", b"one")
         files.write("a", b"two")
         assert files.read("a") == b"two" and os.listdir(ROOT + "/deep/store") == ["a"]
-        assert "longer than 2 bytes" in str(raises(StorageError, files.read, "a", 2))
+        assert "3 bytes, limit 2" in str(raises(StorageError, files.read, "a", 2))
         files.write("b", b"three")
         files.rename("b", "a")
         files.rename("b", "a")

@@ -71,6 +71,10 @@ class Boot:
         if self.trial and self.record and "s" in self.record:
             self.record["w"] = reason.encode()
             self.keys.put_record("pend", self.record)
+            if self.place[0] == "/":
+                from fwnode.update import folders
+
+                folders.abort(self.keys)
 
     def told(self) -> None:
         """The outcome is logged: forget it."""

@@ -20,7 +20,7 @@ class Install:
 
     `release` has passed its signature check. `now` is None where no time is known; `uptime_s` counts from
     this boot. Raises Refused with one of the reasons trial, model, platform, epoch, version, same, failed,
-    wait, pieces, size, space. `storage` is what the download fills.
+    wait, pieces, size, folders, kind, space. `storage` is what the download fills.
     """
 
     def __init__(  # type: ignore[no-untyped-def]
@@ -44,9 +44,15 @@ class Install:
             raise Refused(blocked[0], text)
         if release.piece_length % SECTOR:
             raise Refused("pieces", "piece length {}: no multiple of {}".format(release.piece_length, SECTOR))
-        self.slot = boot.slots.target
-        if release.slot_size > self.slot.size:
-            raise Refused("size", "image of {} bytes, slot of {}".format(release.slot_size, self.slot.size))
+        self.slot = None
+        if release.slot_size:
+            self.slot = boot.slots.target
+            if release.slot_size > self.slot.size:
+                raise Refused("size", "image of {} bytes, slot of {}".format(release.slot_size, self.slot.size))
+        elif not boot.keys.get("fold"):
+            raise Refused("folders", "a release of files alone needs fwchain's boot.py: deploy it by cable")
+        if (release.slot_size == 0) != (boot.place[0] == "/") and boot.record:
+            raise Refused("kind", "this board runs {}: a release of that kind only".format(boot.place))
         if boot.genuine:  # what earlier, abandoned installations left
             clean(boot, [boot.verifier, release.verifier])
         self._check_space()
@@ -92,6 +98,11 @@ class Install:
         digest = yield from verifier_steps(self.storage, release.size)
         if digest != release.verifier:
             raise StorageError("read back: not what the release's verifier says")
+        if self.slot is None:
+            from fwnode.update import folders
+
+            folders.switch(self.boot, release)
+            return
         length = self.slot.image_length
         if length != release.slot_size:
             raise ImageError("image: length: {}, release says {}".format(length, release.slot_size))

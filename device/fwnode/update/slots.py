@@ -6,7 +6,6 @@ state: `otadata` reads it.
 
 from fwnode.compat import const
 from fwnode.update import SlotError, StorageError
-from fwnode.update.image import Image, measure
 
 SECTOR = const(4096)
 _IOCTL_ERASE = const(6)
@@ -23,7 +22,7 @@ class SlotView:
         self.address = info[2]
         self.size = info[3]
         self.label = info[4]
-        self._image = None  # type: Image | None
+        self._image = None
 
     def readinto(self, offset: int, buf) -> None:  # type: ignore[no-untyped-def]
         """Fill `buf` from byte `offset`; raises StorageError outside the slot or when flash refuses."""
@@ -35,9 +34,11 @@ class SlotView:
             raise _flash("read", self.label, offset, error)
 
     @property
-    def image(self) -> Image:
-        """The image in it, measured once; raises ImageError."""
+    def image(self):  # type: ignore[no-untyped-def]
+        """The Image in it, measured once; raises ImageError."""
         if self._image is None:
+            from fwnode.update.image import measure
+
             self._image = measure(self.readinto, self.size)
         return self._image
 

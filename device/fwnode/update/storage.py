@@ -8,7 +8,6 @@ import os
 
 from fwnode.update import StorageError
 from fwnode.update.files import make_folders
-from fwnode.update.image import check_first
 from fwnode.update.slots import SECTOR
 
 ROOT = "/r"
@@ -62,12 +61,21 @@ class Storage(Stream):
         super().__init__(release, slot, root)
         self._chip = chip
 
+    def check_first(self, sector) -> None:  # type: ignore[no-untyped-def]
+        """Raise ImageError unless the stream's first 4 KiB open an application image for this board.
+
+        For a download to ask before it writes: the piece is not proven by then, so it hashes the piece to its
+        end, and blames the release when the piece is right, else the peer.
+        """
+        if self._parts[0][2] is None:
+            from fwnode.update import image
+
+            image.check_first(sector, self._chip)
+
     def write(self, offset: int, buf) -> None:  # type: ignore[no-untyped-def]
         """Erase and program: `offset` a multiple of 4,096, `buf` whole sectors or reaching the end.
 
-        Raises StorageError; and ImageError, before anything is erased, when the first sector is not that of an
-        application image for this board. The sector's piece is not proven by then: whoever downloads hashes the
-        piece to its end without writing, and blames the release when the piece is right, else the peer.
+        Raises StorageError; and ImageError, with nothing erased, for a first sector that `check_first` refuses.
         """
         if offset % SECTOR or (len(buf) % SECTOR and offset + len(buf) != self.size):
             raise StorageError("storage: {} bytes at {} are not whole sectors".format(len(buf), offset))
@@ -76,7 +84,7 @@ class Storage(Stream):
                 _write(path, at, part)
             else:
                 if at == 0:
-                    check_first(part, self._chip)
+                    self.check_first(part)
                 self._slot.write(at, part)
 
 

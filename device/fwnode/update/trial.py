@@ -8,7 +8,7 @@ step  what is written                                a cut before its end
 1     file ``pending.m`` (M), before any erase       nothing begun
 2     the target slot, sector by sector              the old release boots; what is there is hashed, kept
 3     NVS ``pend``, stage ARMED                      as 2: all is there, `finish` runs again
-4     otadata, by ``set_boot``                       the old release boots, otadata tells of no trial: as 3
+4     otadata, by ``set_boot`` (or NVS ``fold``)     the old release boots, otadata tells of no trial: as 3
 5     the boot loader turns NEW into PENDING         a damaged entry: the old release boots, as 3
 6     ``pend`` stage BOOTED, first thing in a boot   still a trial; the next reset rolls it back
 7     ``mark_app_valid_cancel_rollback``             rolled back, blamed on power: tried again later
@@ -18,6 +18,9 @@ step  what is written                                a cut before its end
 11    failures forgotten, old folders removed        as 8
 12    ``pend`` dropped                               as 8
 ====  =============================================  ====================================================
+
+A release of path files alone has a folder for its slot, and the record ``fold`` with `device/boot.py` for otadata
+and boot loader (`folders`); its steps are the same.
 
 Rolled back (the old release runs though ``pend`` is ARMED or BOOTED): the failure is noted by setting numbers,
 not by adding to them, then ``pend`` becomes FAILED, which stays until the outcome was told.
@@ -41,10 +44,16 @@ MAX_ARMED = const(4)  # switches that came to nothing without a trace, until tha
 def check(boot):  # type: ignore[no-untyped-def]
     """Steps: what runs, and what became of the last installation."""
     pend = boot.keys.record("pend")
-    place = boot.place.encode()
+    places = [boot.place.encode()]
+    if boot.keys.get("fold"):
+        from fwnode.update import folders
+
+        places.insert(0, folders.active(boot.keys, boot.root).encode())
     active = pend if pend and pend["s"] != FAILED else None
-    here = active is not None and active["p"] == place
-    yield from _find(boot, place, active if here else None)
+    here = active is not None and active["p"] in places
+    yield from _find(boot, places, active if here else None)
+    if boot.record:
+        boot.place = boot.record["p"].decode()
     if here and boot.record is active:
         _booted(boot, active)
     elif otadata.state(boot.slots, boot.slots.running) in (otadata.NEW, otadata.PENDING):
@@ -55,27 +64,26 @@ def check(boot):  # type: ignore[no-untyped-def]
         boot.outcome = _rolled_back(pend)
 
 
-def _find(boot, place: bytes, active):  # type: ignore[no-untyped-def]
-    """Steps: the first record of this place that the computed verifier agrees with.
+def _find(boot, places: list, active):  # type: ignore[no-untyped-def]
+    """Steps: the first record of one of these places (the slot, the folder) that the computed verifier agrees with.
 
     When none does, the M that provisioning left is believed where the verifier agrees; when that does not
     either, the first record tells what should run, and `genuine` stays false.
     """
-    found = [(active, PENDING_M)] if active else []
+    found = [active] if active else []
     for name in ("run", "old"):
         record = boot.keys.record(name)
-        if record and record["p"] == place:
-            found.append((record, RUNNING_M))
+        if record and record["p"] in places:
+            found.append(record)
     first = None
-    for record, name in found:
-        release = boot.read_release(name)
-        boot.use(record, release if release and release.verifier == record["h"] else None)
+    for record in found:
+        boot.use(record, _release_of(boot, record))
         if (yield from boot.verify()):
             return
         first = first or (record, boot.release, boot.verifier)
     release = boot.read_release(RUNNING_M)
     if release is not None and not boot.below_floor(release.epoch, release.version_key):
-        boot.use(record_of(place, release), release)
+        boot.use(record_of(places[-1] if release.slot_size else places[0], release), release)
         if (yield from boot.verify()):
             _raise_floor(boot.keys, boot.record)  # first: a cut before the next line comes here again
             boot.keys.put_record("run", boot.record)
@@ -86,6 +94,15 @@ def _find(boot, place: bytes, active):  # type: ignore[no-untyped-def]
     else:
         boot.use(None, None)
         yield from boot.verify()
+
+
+def _release_of(boot, record: dict):  # type: ignore[no-untyped-def]
+    """The Release that the record names, None when neither file holds its M."""
+    for name in (PENDING_M, RUNNING_M):
+        release = boot.read_release(name)
+        if release is not None and release.verifier == record["h"]:
+            return release
+    return None
 
 
 def record_of(place: bytes, release) -> dict:  # type: ignore[no-untyped-def]
@@ -118,21 +135,40 @@ def _booted(boot, pend: dict) -> None:  # type: ignore[no-untyped-def]
     if pend["s"] == ARMED:
         pend["s"] = BOOTED
         boot.keys.put_record("pend", pend)
-    elif otadata.state(boot.slots, boot.slots.running) == otadata.VALID:
-        _confirmed(boot, pend)  # a cut fell between the confirmation and what follows from it
+    elif _state(boot, pend) == otadata.VALID:
+        settle(boot, pend)  # a cut fell between the confirmation and what follows from it
 
 
 def confirm(boot) -> None:  # type: ignore[no-untyped-def]
     """Steps 7 to 12; raises UpdateError when the slot does not hold what was installed."""
     if boot.record and not boot.genuine:
         raise UpdateError("trial: the verifier differs from the installed one")
-    boot.slots.mark_valid()
+    if boot.place[0] == "/":
+        from fwnode.update import folders
+
+        folders.mark_valid(boot.keys)
+    else:
+        boot.slots.mark_valid()
     if boot.record and "s" in boot.record:
-        _confirmed(boot, boot.record)
+        settle(boot, boot.record)
     boot.trial = False
 
 
-def _confirmed(boot, pend: dict) -> None:  # type: ignore[no-untyped-def]
+def _state(boot, pend: dict):  # type: ignore[no-untyped-def]
+    """How the switch to the place of `pend` went, in otadata's words; None when it tells nothing."""
+    place = pend["p"].decode()
+    if place[0] == "/":
+        from fwnode.update import folders
+
+        return folders.state(boot.keys, place)
+    for view in (boot.slots.running, boot.slots.target):
+        if view.label == place:
+            return otadata.state(boot.slots, view)
+    return None
+
+
+def settle(boot, pend: dict) -> None:  # type: ignore[no-untyped-def]
+    """Steps 8 to 12, as often as a power cut wants them."""
     keys = boot.keys
     record = {}
     for key in ("p", "h", "e", "v"):
@@ -161,7 +197,7 @@ def _raise_floor(keys, record: dict) -> None:  # type: ignore[no-untyped-def]
 
 def _not_booted(boot, pend: dict) -> None:  # type: ignore[no-untyped-def]
     """The installed release does not run: rolled back, not startable, or never switched to."""
-    state = otadata.state(boot.slots, boot.slots.target)
+    state = _state(boot, pend)
     reason = pend["w"].decode()
     if pend["s"] == BOOTED or state in (otadata.ABORTED, otadata.INVALID):
         reason = reason or ("power" if _lost_power(boot) else "crash")
