@@ -137,7 +137,12 @@ def _open(place: str, genesis: str | None) -> Source:
     pinned = None
     if genesis is not None:
         pinned = _pinned(genesis)
-    source = open_source(place, pinned)
+    try:
+        source = open_source(place, pinned)
+    except HostError:
+        raise
+    except FwError as error:
+        raise NotTrusted(f"{place}: {error}") from error
     if pinned is not None and source.genesis.hash != pinned:
         raise NotTrusted(f"{place} is another network: its genesis is {source.genesis.hash.hex()}")
     return source
