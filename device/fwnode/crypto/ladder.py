@@ -131,9 +131,10 @@ def run(a: list, pa: tuple, b: list, pb: tuple, z: int):
 def multiply(k: int, x: int, y: int):
     """Generator: return the affine point k * (x, y) for a secret k, 0 < k < n.
 
-    k = a r + b with a random 64-bit r (Ciet and Joye 2003): a (r Q) + b Q, and a random Z.
+    k = a r + b with a random 40-bit r (Ciet and Joye 2003): a (r Q) + b Q, and a random Z.  Eight
+    bits more in r cost 1.5 % more time.
     """
-    r = int.from_bytes(urandom(8), "big") | 1 << 63
+    r = int.from_bytes(urandom(5), "big") | 1 << 40
     a, b = divmod(k, r)
     one = ((x,), (y,))
     X, Y, Z = yield from run(naf(r, 2), one, [], one, random_scalar() % P)
