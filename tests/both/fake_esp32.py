@@ -40,9 +40,7 @@ def app_image(body=b"", version="1.0.0", chip=0, project="demo", digest=True, se
     size = total // segments // 4 * 4
     checked = (24 + 8 * segments + total + 16) & ~15
     image = bytearray(checked + (32 if digest else 0))
-    struct.pack_into(
-        "<BBBBIBBBBHB8xB", image, 0, 0xE9, segments, 2, 0x20, 0x40080000, 0, 0, 0, 0, chip, 0, digest
-    )
+    struct.pack_into("<BBBBIBBBBHB8xB", image, 0, 0xE9, segments, 2, 0x20, 0x40080000, 0, 0, 0, 0, chip, 0, digest)
     struct.pack_into("<I12x32s32s", image, 32, 0xABCD5432, version.encode(), project.encode())
     if segments == 1:
         image[288 : 288 + len(body)] = body
@@ -247,7 +245,7 @@ def partition_class(board):
             self.name = board.running if label == self.RUNNING else label
 
         @classmethod
-        def find(cls, type=0, subtype=255, label=None, block_size=4096):  # noqa: A002
+        def find(cls, type=0, subtype=255, label=None, block_size=4096):
             found = []
             for name in sorted(board.flash):
                 kind = cls(name).info()

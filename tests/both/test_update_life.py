@@ -1,7 +1,9 @@
 """A release's life on a fake board: installed, on trial, confirmed, rolled back, remembered, repaired."""
 
+import sys
+
 import fake_esp32
-from fwnode.update import Refused
+from fwnode.update import Refused, let_go
 from fwnode.update.boot import PENDING_M, RUNNING_M
 from fwnode.update.install import Install
 from support import raises, run
@@ -122,3 +124,15 @@ def test_provisioning_anew_is_believed_when_the_verifier_agrees():
     node.files[RUNNING_M] = slot_release(older, "1.0.5").metainfo
     boot = node.boot()
     assert not boot.genuine and boot.version == "1.2.0"
+
+
+def test_rare_modules_are_let_go_on_a_board():
+    node = Node()
+    boot = node.boot()
+    assert "fwnode.update.trial" in sys.modules
+    let_go()
+    gone = sys.implementation.name == "micropython"
+    assert ("fwnode.update.trial" not in sys.modules) == gone
+    assert ("fwnode.update.boot" in sys.modules) and hasattr(sys.modules["fwnode.update"], "trial") != gone
+    boot.told()  # loads it again
+    assert "fwnode.update.trial" in sys.modules and node.boot().genuine

@@ -41,7 +41,7 @@ def test_two_cuts_at_every_pair_of_operations(lazy: bool, phases: tuple[int, ...
 
 
 def fail_with_cuts(world: Node, reason: str, cuts: list[tuple[int, int]]) -> tuple[int, int]:
-    """Let 1.1.0 fail each trial until it is refused for good; returns (trials that failed by themselves, operations)."""
+    """Let 1.1.0 fail until it is refused for good; returns (trials that failed by themselves, operations)."""
     failed = 0
     lost = False
     world.board.nvs["sk"] = KEY

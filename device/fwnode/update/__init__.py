@@ -10,6 +10,8 @@ The node calls these; nothing here talks to the network or keeps a clock. Order 
     yield from install.finish()             # read back, record, switch; then reset
 """
 
+import sys
+
 from fwnode.errors import FwError
 
 
@@ -39,3 +41,18 @@ class Refused(UpdateError):
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)
         self.reason = reason
+
+
+_RARE = ("trial", "failures", "otadata", "folders", "install", "image")
+
+
+def let_go() -> None:
+    """Unload what only a boot or an installation needs, on a board; the next import loads it again.
+
+    To be called after an installation that came to nothing; `Boot.check` and `Boot.confirm` call it themselves.
+    """
+    if sys.implementation.name == "micropython":
+        package = sys.modules[__name__]
+        for name in _RARE:
+            if sys.modules.pop(__name__ + "." + name, None) and hasattr(package, name):
+                delattr(package, name)

@@ -4,7 +4,7 @@ The rare parts (finding it out at a boot, confirming, rolling back) are in `tria
 """
 
 from fwnode.errors import FwError
-from fwnode.update import ImageError
+from fwnode.update import ImageError, let_go
 from fwnode.update.files import FileStore
 from fwnode.update.keys import KeyStore
 from fwnode.update.slots import Slots
@@ -38,22 +38,23 @@ class Boot:
         self.power_lost = power_lost
         self.place = slots.running.label
         self.verifier = b""
-        self.record = None
+        self.record = None  # type: dict | None
         self.release = None
-        self.stream = None
+        self.stream = None  # type: object
         self.genuine = False
         self.trial = False
-        self.outcome = None
+        self.outcome = None  # type: tuple | None
 
     def check(self):  # type: ignore[no-untyped-def]
         """Steps: find out all of the above; once, first thing after a boot."""
         from fwnode.update import trial
 
         yield from trial.check(self)
+        let_go()
 
     def verify(self):  # type: ignore[no-untyped-def]
         """Steps: compute the verifier of what runs anew; returns whether it is the record's."""
-        self.verifier = yield from verifier_steps(self.stream, self.stream.size)
+        self.verifier = yield from verifier_steps(self.stream, self.stream.size)  # type: ignore[attr-defined]
         self.genuine = self.record is not None and self.verifier == self.record["h"]
         return self.genuine
 
@@ -63,6 +64,7 @@ class Boot:
             from fwnode.update import trial
 
             trial.confirm(self)
+            let_go()
 
     def fail(self, reason: str) -> None:
         """The trial's verdict, before the caller resets: "check" (refused from then on), else a word such as

@@ -11,7 +11,7 @@ from fwnode.update.storage import folder_of
 TRIES = const(2)  # boots of a trial
 
 
-def active(keys, root: str) -> str:
+def active(keys, root: str) -> str:  # type: ignore[no-untyped-def]
     """The folder that runs; `root` itself for the files that were deployed by cable."""
     return _path(_running(keys.get("fold")), root)
 
@@ -32,17 +32,17 @@ def state(keys, place: str):  # type: ignore[no-untyped-def]
     return None
 
 
-def mark_valid(keys) -> None:
+def mark_valid(keys) -> None:  # type: ignore[no-untyped-def]
     """The trial passed."""
     _set_state(keys, PENDING, VALID)
 
 
-def abort(keys) -> None:
+def abort(keys) -> None:  # type: ignore[no-untyped-def]
     """The trial did not pass: `boot.py` takes the folder before at the next boot."""
     _set_state(keys, PENDING, ABORTED)
 
 
-def _set_state(keys, old: int, new: int) -> None:
+def _set_state(keys, old: int, new: int) -> None:  # type: ignore[no-untyped-def]
     record = keys.get("fold")
     if record and record[0] == old:
         keys.put("fold", bytes([new]) + record[1:])

@@ -65,5 +65,3 @@ def _entries(slots: Slots, view: SlotView) -> list:
         if count and (sequence - 1) % count == view.index:
             found.append((sector, sequence, value))
     return found
-
-

@@ -22,7 +22,7 @@ class SlotView:
         self.address = info[2]
         self.size = info[3]
         self.label = info[4]
-        self._image = None
+        self._image = None  # type: object
 
     def readinto(self, offset: int, buf) -> None:  # type: ignore[no-untyped-def]
         """Fill `buf` from byte `offset`; raises StorageError outside the slot or when flash refuses."""
@@ -88,7 +88,7 @@ class Slots:
 
     def __init__(self, partition=None) -> None:  # type: ignore[no-untyped-def]
         if partition is None:
-            from esp32 import Partition as partition  # type: ignore[no-redef]  # noqa: N813
+            from esp32 import Partition as partition  # type: ignore[no-redef]
         self.partition = partition
         self.running = SlotView(partition(partition.RUNNING))
         self._target = None  # type: TargetSlot | None
