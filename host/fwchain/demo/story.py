@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from fwchain import network as networks
+from fwchain.board.enrol import enrol
 from fwchain.board.virtual import VirtualBoard
-from fwchain.demo import firmware, fleet
+from fwchain.demo import firmware
 from fwchain.demo.processes import Node, free_ports, fwchain
 from fwchain.demo.screen import Screen
 from fwchain.demo.watch import Event, Expected, NotSeen, Watch
@@ -19,6 +20,7 @@ from fwchain.vendor import signing
 
 BOARDS = ["board-1", "board-2", "board-3"]
 MODEL = "thermometer"
+HEAP = 192 * 1024
 CHECK_S = 2
 SEED_UPLOAD = 400_000  # bytes a second: slow enough that the boards find each other the better source
 START_S = 60
@@ -137,13 +139,15 @@ class Story:
         release = signing.read(self.folder / "releases" / f"{MODEL}-{first}.torrent")
         self.watch.mark()
         for name in BOARDS:
-            board = fleet.make_board(self.folder / name, self.network, release, image)
+            board = VirtualBoard.create(self.folder / name, heap=HEAP)
+            board.flash_image(0, image)
+            enrol(board, self.network, release)
             self.watch.add(name, board.folder / "events.jsonl")
             board.start(reboot_after_cut=True)
             self.boards[name] = board
         said = self.expect(Expected("started", app=first), Expected("current", version=first), timeout_s=START_S)
         apps = {name: f"app {events[0]['app']}" for name, events in said.items()}
-        self.screen.seen(f"{first} runs, heap {fleet.HEAP >> 10} KB", "", apps)
+        self.screen.seen(f"{first} runs, heap {HEAP >> 10} KB", "", apps)
         self.screen.seen("C1-1: current and untampered", "", self.ticks())
 
     def publish_good(self) -> None:
