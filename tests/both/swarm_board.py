@@ -27,6 +27,9 @@ from fwnode.swarm.seed import Seeder  # noqa: E402
 def say(kind, fields):
     fields = dict(fields)
     fields["event"] = kind
+    if kind in ("progress", "complete", "peer-left") and hasattr(gc, "mem_alloc"):
+        gc.collect()
+        fields["heap"] = gc.mem_alloc()
     print(json.dumps(fields))
     if hasattr(sys.stdout, "flush"):
         sys.stdout.flush()
@@ -69,6 +72,7 @@ async def main(wish):
     )
     storage = CutStorage(wish["file"], release.size, wish.get("fresh", True))
     storage.left = wish.get("exit_after", -1)
+    buffer = memoryview(bytearray(4096))
     port = swarm_parts.Port()
     ip = wish.get("ip", "127.0.0.1")
     common = {
@@ -118,7 +122,6 @@ async def main(wish):
             done["heap"] = gc.mem_alloc()
         if wish.get("verifier"):
             whole = hashlib.sha256()
-            buffer = memoryview(bytearray(4096))
             for at in range(0, release.size, 4096):
                 part = buffer[: min(4096, release.size - at)]
                 storage.readinto(at, part)

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from fwnode.net.tcp import close
+from fwnode.net.tcp import address, close
 from fwnode.swarm import SECTOR
 from fwnode.swarm.router import Router
 
@@ -109,6 +109,6 @@ class Port:
         first = await reader.read(1)
         try:
             if first == b"\x13":
-                await self.router.on_peer(reader, writer, writer.get_extra_info("peername")[0])
+                await self.router.on_peer(reader, writer, address(writer.get_extra_info("peername"))[0])
         finally:
             await close(writer)

@@ -32,6 +32,7 @@ class Download(Seeder):
     web_rate = 16384  # bytes a second below which the web seed steps in
     give_up_ms = 90000  # without a new sector
     lonely_ms = 15000  # the same, with nobody left to ask
+    help_ms = 700  # so long a wait for a block is borne before it is asked of another peer too
     turn_ms = 20  # at most so long without letting other tasks run
 
     def __init__(  # type: ignore[no-untyped-def]
@@ -215,19 +216,25 @@ class Download(Seeder):
         return -1
 
     def _help(self, peer) -> int:  # type: ignore[no-untyped-def]
-        """Endgame: a block that a slower peer was asked for, the last of its queue first."""
+        """A block that another peer was asked for and would take long to bring, the last of its queue first.
+
+        What a peer has begun to send cannot be called off, so a short wait is better than the same bytes twice.
+        """
         now = ticks_ms()
+        patience = 2 * peer.pace + self.help_ms
+        length = self.release.piece_length
         for other in self.peers:
-            if other is peer or not other.asked:
+            if other is peer:
                 continue
-            pace = max(other.pace, ticks_diff(now, other.moved))
-            if pace * len(other.asked) < 2 * peer.pace + 20:
-                continue
-            for offset in reversed(other.asked):
-                index = offset // self.release.piece_length
+            late = ticks_diff(now, other.moved)
+            for place in range(len(other.asked) - 1, -1, -1):
+                if max(other.pace * (place + 1), late) < patience:
+                    break
+                offset = other.asked[place]
+                index = offset // length
                 active = self.pieces.active.get(index)
-                if active and bitfield.has(peer.bits, index) and index not in self.pieces.alone:
-                    if not active.block_done(offset % self.release.piece_length):
+                if active and bitfield.has(peer.bits, index) and not self.pieces.careful(index):
+                    if not active.block_done(offset % length):
                         return offset
         return -1
 
@@ -276,7 +283,7 @@ class Download(Seeder):
         now = ticks_ms()
         peer.pace = (3 * peer.pace + ticks_diff(now, peer.moved)) >> 2
         peer.moved = now
-        peer.depth = max(2, min(10, 400 // (peer.pace + 1)))
+        peer.depth = max(2, min(10, 150 // (peer.pace + 1)))
         self._cancel(offset)
         self.fill(peer)
 

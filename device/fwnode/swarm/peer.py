@@ -42,7 +42,7 @@ class Peer:
         self.busy = -1  # the offset of the block that is arriving
         self.asked = []  # type: list
         self.late = []  # type: list
-        self.depth = 4
+        self.depth = 2
         self.pace = 100
 
     async def run(self) -> None:

@@ -23,7 +23,7 @@ class Seeder:
     """
 
     max_peers = 4  # connections taken from others
-    slots = 3  # peers served at once
+    slots = 4  # peers served at once
     tick_ms = 250
     idle_ms = 150000
     rechoke_ms = 10000
@@ -89,6 +89,8 @@ class Seeder:
             elif ticks_diff(now, peer.sent) > self.idle_ms // 2:
                 peer.sent = now
                 peer.post(b"\0\0\0\0")
+            elif not peer.choking and not peer.queue and ticks_diff(now, peer.sent) > 3000:
+                self._pass_on(peer)
         if ticks_diff(now, self.next_rechoke) >= 0:
             self.next_rechoke = ticks_add(now, self.rechoke_ms)
             self.rechoke(True)
@@ -183,6 +185,14 @@ class Seeder:
             for peer in self.peers:
                 peer.turn_down = peer.down
                 peer.turn_up = peer.up
+
+    def _pass_on(self, peer) -> None:  # type: ignore[no-untyped-def]
+        """A slot that its peer does not use goes to one who waits."""
+        if any(other.interested and other.choking for other in self.peers):
+            peer.choke(True)
+            self.peers.remove(peer)
+            self.peers.append(peer)
+            self.rechoke(False)
 
     async def turn(self, size: int) -> None:
         """Wait for this upload's turn under the limit; without one, only let the others run."""

@@ -17,6 +17,11 @@ class SeedError(HostError):
     """The seed cannot start or take a release; the text says why."""
 
 
+def slots(upload_rate: int) -> int:
+    """Peers served at once: few where upload is scarce, so that pieces differ and are whole soon; fellows spread them."""
+    return max(4, upload_rate // 250_000) if upload_rate else 64
+
+
 def settings(host: str, port: int, upload_rate: int, dht: bool, local_discovery: bool) -> dict[str, Any]:
     """libtorrent's settings for a plain BEP 3 seed: no obfuscation, no uTP, nothing that looks for the outside."""
     where = f"[{host}]" if ":" in host else host
@@ -34,7 +39,7 @@ def settings(host: str, port: int, upload_rate: int, dht: bool, local_discovery:
         "allow_multiple_connections_per_ip": True,
         "ssrf_mitigation": False,
         "upload_rate_limit": upload_rate,
-        "unchoke_slots_limit": 8,
+        "unchoke_slots_limit": slots(upload_rate),
         "close_redundant_connections": True,
         "max_retry_port_bind": 0,
         "alert_mask": int(lt.alert.category_t.error_notification | lt.alert.category_t.status_notification),
@@ -60,7 +65,8 @@ class Seed:
         self._session = _session(settings(host, port, upload_rate, dht, local_discovery))
         # without this, libtorrent exempts peers of private and loopback networks from the limit
         everyone = lt.ip_filter()
-        everyone.add_rule("0.0.0.0", "255.255.255.255", 0)
+        everyone.add_rule("0.0.0.0", "255.255.255.255", 1)  # the global class alone
+        everyone.add_rule("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 1)
         self._session.set_peer_class_filter(everyone)
         self._handles: dict[bytes, Any] = {}
         self.port = self._listening(host, port)
