@@ -27,6 +27,7 @@ from fwchain.board.runtime.vb import appimage, parts
 from fwchain.board.runtime.vb import state as st
 
 RUNTIME_NAME = "runtime.romfs"
+JOURNAL_NAME = "journal.bin"  # where it exists, every flash operation is noted in it
 NOTHING_BOOTS = 3
 RUNTIME_HEAP = 32 * 1024  # what esp32, machine and network take here and not on a real board
 
@@ -47,6 +48,10 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # until MicroPython takes it
     die_with_parent()
     flash = Flash(folder / "flash.bin", power_off)
+    journal = folder / JOURNAL_NAME
+    if journal.exists():
+        with open(journal, "r+b") as file:
+            flash.nor.journal = memoryview(mmap.mmap(file.fileno(), 0))
     state = flash.state
     st.put(state, st.RESET_CAUSE, options["cause"])
     st.put(state, st.REQUEST, st.REQUEST_NONE)
@@ -93,6 +98,7 @@ def micropython(folder: Path, flash: Flash, rom: tuple[int, int] | None, options
             flash.size,
             _address(flash.state),
             len(flash.state),
+            *((_address(flash.nor.journal), len(flash.nor.journal)) if flash.nor.journal else ()),
         ),
         rom=rom,
         wifi=options["wifi"],

@@ -238,6 +238,10 @@ class VirtualBoard:
         """Events since the last call."""
         return self._events.read()
 
+    def rewind(self) -> None:
+        """Let `events` begin anew, after events.jsonl was removed."""
+        self._events = Reader(self.folder / EVENTS_NAME)
+
     # reports
 
     def status(self) -> dict[str, Any]:

@@ -40,6 +40,7 @@ class Nor:
         self.state = state
         self.size = len(mem)
         self.power_off = power_off
+        self.journal = None  # memory that every operation is noted in, for fwchain.board.powercut
 
     def _check(self, offset, length):
         if offset < 0 or length < 0 or offset + length > self.size:
@@ -88,6 +89,8 @@ class Nor:
                 mem[page : page + PAGE] = BLANK
             if phase is not None:
                 self._cut()
+            if self.journal is not None:
+                self._note(start, b"")
 
     def program(self, offset, data):
         """Clear the bits that are 0 in `data`."""
@@ -122,6 +125,16 @@ class Nor:
                 st.put(self.state, st.VIOLATIONS, st.get(self.state, st.VIOLATIONS) + 1)
         if phase is not None:
             self._cut()
+        if self.journal is not None:
+            self._note(at, data)
+
+    def _note(self, offset, data):
+        """Journal: length of all records u64, then records of offset u32, length u16 (0: an erase), data."""
+        journal = self.journal
+        at = st.get64(journal, 0)
+        struct.pack_into("<IH", journal, 8 + at, offset, len(data))
+        journal[14 + at : 14 + at + len(data)] = data
+        st.put64(journal, 0, at + 6 + len(data))
 
     def word(self, offset):
         """The little-endian 32-bit word at `offset`."""

@@ -22,11 +22,13 @@ def power_off():
     uctypes.bytearray_at(0, 4)[0] = 1
 
 
-def attach(flash, flash_size, state_at, state_size):
+def attach(flash, flash_size, state_at, state_size, journal=0, journal_size=0):
     """Map flash and state at their addresses in this process."""
     global nor, state, entries, running
     state = memoryview(uctypes.bytearray_at(state_at, state_size))
     nor = Nor(memoryview(uctypes.bytearray_at(flash, flash_size)), state, power_off)
+    if journal:
+        nor.journal = memoryview(uctypes.bytearray_at(journal, journal_size))
     entries = parts.read(nor.mem, flash_size)
     at = st.get(state, st.RUNNING)
     for entry in entries:
