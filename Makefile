@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
+STUBS := build/typings
 
 BOARD ?= virtual
 PORT ?=
@@ -42,13 +43,18 @@ demo: $(STAMP)  ## Show a network whose boards update themselves (KEEP=1 leaves 
 test: $(STAMP)  ## Run the tests (TEST_ARGS=… for pytest)
 	$(BIN)/python -m pytest tests/both tests/unit tests/device tests/system $(TEST_ARGS)
 
-lint: $(STAMP)  ## ruff, mypy on the host's code and on the board's, codespell
+lint: $(STAMP) $(STUBS)/.stamp  ## ruff, mypy on the host's code and on the board's, codespell
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --config-file mypy-device.ini \
-		--custom-typeshed-dir "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+	$(BIN)/mypy --config-file mypy-device.ini --custom-typeshed-dir $(STUBS)
 	$(BIN)/codespell
+
+# The stubs take the standard library's place, so they stay out of .venv.
+$(STUBS)/.stamp: Makefile
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target $(STUBS) \
+		micropython-esp32-stubs==1.29.0.post1
+	@touch $@
 
 format: $(STAMP)  ## Format the code with ruff
 	$(BIN)/ruff check --fix-only --quiet .

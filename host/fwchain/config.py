@@ -26,7 +26,7 @@ class ConfigError(SetupError):
 
 @dataclass(frozen=True)
 class Key:
-    """One key: its kind (str, int, float, bool, list of str), default, limits (of the value, or of a text's length)."""
+    """One key: its kind (str, int or float), default, and limits: of the number, or of the text's length."""
 
     kind: type
     default: Any
@@ -34,26 +34,25 @@ class Key:
     most: float
     text: str
 
-    def check(self, name: str, value: Any) -> Any:
+    @property
+    def limits(self) -> str:
+        """The limits in words."""
+        unit = " characters" if self.kind is str else ""
+        return f"{self.least:g} to {self.most:.10g}{unit}"
+
+    def check(self, name: str, given: Any) -> Any:
         """The value when it is of the kind and inside the limits; raises ConfigError."""
-        if self.kind is float and type(value) is int:
-            value = float(value)
-        if type(value) is not self.kind:
+        value = float(given) if self.kind is float and type(given) is int else given
+        found: type = type(value)
+        if found is not self.kind:  # exactly that: true is no whole number
             raise ConfigError(f"{FILE}: {name}: {_KINDS[self.kind]} expected, got {value!r}")
-        if self.kind is list and not all(isinstance(item, str) for item in value):
-            raise ConfigError(f"{FILE}: {name}: every entry is a text")
-        if self.kind is bool:
-            return value
-        size = len(value) if self.kind in (str, list) else value
+        size = len(value) if self.kind is str else value
         if not self.least <= size <= self.most:
-            what = {str: "characters", list: "entries"}.get(self.kind, "")
-            raise ConfigError(
-                f"{FILE}: {name}: {value!r} is outside the limits {self.least:g} to {self.most:g} {what}".rstrip()
-            )
+            raise ConfigError(f"{FILE}: {name}: {value!r} is outside the limits {self.limits}")
         return value
 
 
-_KINDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", list: "a list of texts"}
+_KINDS: dict[type, str] = {str: "a text", int: "a whole number", float: "a number"}
 
 KEYS: dict[str, dict[str, Key]] = {
     "node": {
@@ -137,8 +136,7 @@ class Config:
         for section, keys in KEYS.items():
             lines += ["", f"# {SECTIONS[section]}", f"[{section}]"]
             for name, key in keys.items():
-                limits = f"{key.least:g} to {key.most:.10g}{_unit(key)}"
-                lines.append(f"# {key.text} ({limits}; default {_toml(key.default)})")
+                lines.append(f"# {key.text} ({key.limits}; default {_toml(key.default)})")
                 lines.append(f"{name} = {_toml(self[section][name])}")
         return "\n".join(lines) + "\n"
 
@@ -158,18 +156,10 @@ def _names(keys: dict[str, Any]) -> str:
     return ", ".join(keys)
 
 
-def _unit(key: Key) -> str:
-    return {str: " characters", list: " entries"}.get(key.kind, "")
-
-
 def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'
-    if isinstance(value, list):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
     return repr(value)
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import ssl
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -106,8 +107,8 @@ class Network:
         """The (first) private key of a kind, 32 bytes; raises SetupError."""
         return keyfile.load(self.key_files(kind)[0])
 
-    def server_tls(self) -> object:
-        """The node's side of the publishing channel (ssl.SSLContext)."""
+    def server_tls(self) -> ssl.SSLContext:
+        """The node's side of the publishing channel."""
         folder = self.folder / "tls"
         return tls.server(folder / "node.crt", self.key_files("node")[0], folder / "vendor.crt")
 
