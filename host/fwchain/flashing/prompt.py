@@ -62,7 +62,8 @@ class Mpremote:
                 done(count)
                 count += 1
 
-        tools.run("mpremote", self.port, args, timeout=60 + size / 1000, on_line=line)
+        idle = 10 + max(local.stat().st_size for local, _ in files) / 1000
+        tools.run("mpremote", self.port, args, timeout=60 + size / 500, idle=idle, on_line=line)
         done(len(files))
 
     def restart(self) -> None:
@@ -86,7 +87,7 @@ class Ampy:
     def put(self, files: Sequence[tuple[Path, str]], done: Callable[[int], None]) -> None:
         """See Prompt. ampy takes one file a call."""
         for index, (local, remote) in enumerate(files):
-            self._ampy("put", local, remote, timeout=60 + local.stat().st_size / 500)
+            self._ampy("put", local, remote, timeout=15 + local.stat().st_size / 500)
             done(index + 1)
 
     def restart(self) -> None:

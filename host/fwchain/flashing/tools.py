@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -30,12 +31,14 @@ def run(
     args: Sequence[object],
     *,
     timeout: float = 120.0,
+    idle: float | None = None,
     progress: Callable[[float], None] | None = None,
     on_line: Callable[[str], None] | None = None,
 ) -> str:
     """Run a tool to its end and return what it printed; raises FlashingError with a sentence.
 
-    `progress` gets percents out of esptool's own bar, `on_line` every line. `timeout` in seconds.
+    `progress` gets percents out of esptool's own bar, `on_line` every line. `timeout`
+    in seconds for the whole, `idle` for the time between two lines.
     """
     process = subprocess.Popen(
         [*command(tool), *map(str, args)],
@@ -51,13 +54,16 @@ def run(
         hung.set()
         process.kill()
 
-    timer = threading.Timer(timeout, kill)
-    timer.start()
+    end = time.monotonic() + timeout
+    timers = [_timer(kill, timeout if idle is None else min(idle, timeout))]
     lines: list[str] = []
     try:
         assert process.stdout is not None
         for line in process.stdout:
             lines.append(line)
+            if idle is not None:
+                timers.pop().cancel()
+                timers.append(_timer(kill, max(0.0, min(idle, end - time.monotonic()))))
             if on_line is not None:
                 on_line(line.rstrip("\n"))
             percent = PERCENT.search(line)
@@ -65,7 +71,7 @@ def run(
                 progress(float(percent[1]))
         code = process.wait()
     finally:
-        timer.cancel()
+        timers.pop().cancel()
         if process.poll() is None:
             process.kill()
             process.wait()
@@ -75,3 +81,10 @@ def run(
     if code:
         raise FlashingError(explain(tool, port, output))
     return output
+
+
+def _timer(function: Callable[[], None], seconds: float) -> threading.Timer:
+    timer = threading.Timer(seconds, function)
+    timer.daemon = True
+    timer.start()
+    return timer

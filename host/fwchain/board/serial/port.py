@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from fwchain.board.serial import registry
+from fwchain.board.serial import registry, slip
 from fwchain.board.serial.bootlog import rom_log
 from fwchain.board.serial.chips import Chip
 from fwchain.board.serial.console import Console
@@ -27,7 +27,8 @@ from fwchain.board.serial.sync import SyncSpotter
 
 IDLE_POLL_S = 0.05  # a closed pty cannot be waited for: it is looked at
 BUSY_POLL_S = 0.02
-AFTER_CLOSE_S = 1.0  # a pty has no reset line: this long after its client has gone, flashing is over
+AFTER_CLOSE_S = 1.0  # pty and plain TCP have no reset line: this long after its client has gone, flashing is over
+EARLY_LIMIT = 4096  # bytes that a client sends to a board that is starting
 HELD_S = 0.1  # how long the beginning of a SYNC frame is held back
 
 
@@ -67,6 +68,8 @@ class SerialPort:
         self._loader: Loader | None = None
         self._ends: dict[End, SyncSpotter] = {}
         self._leave_at: float | None = None
+        self._after_flasher = False
+        self._early = bytearray()
         self._held_at = 0.0
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -127,7 +130,8 @@ class SerialPort:
             self._was_raw = raw
             self._console = Console(fd, pid, raw)
             self._selector.register(fd, selectors.EVENT_READ, self._console)
-            self._console.flush()
+            early, self._early = bytes(self._early), bytearray()
+            self._console.send(early)
 
         self._call(do)
 
@@ -239,7 +243,7 @@ class SerialPort:
             return
         if not data:
             return
-        if self._loader is not None:
+        if self._loader is not None and not self._flasher_is_gone(end, data):
             end.send(self._loader.feed(data))
             return
         if end.lines:
@@ -253,12 +257,25 @@ class SerialPort:
             end.drop_output()
             end.send(self._loader_feed(SYNC_FRAME + rest))
 
+    def _flasher_is_gone(self, end: End, data: bytes) -> bool:
+        """The first client after a flashing one speaks no SLIP: the board runs, sooner than planned."""
+        if not self._after_flasher or end.lines:
+            return False
+        self._after_flasher = False
+        if data[0] == slip.END:
+            return False
+        self._reset(False, quiet=False)
+        return True
+
     def _loader_feed(self, data: bytes) -> bytes:
         return self._loader.feed(data) if self._loader is not None else b""
 
     def _to_console(self, data: bytes) -> None:
-        if data and self._console is not None:
-            self._console.send(data)
+        if self._console is not None:
+            if data:
+                self._console.send(data)
+        elif len(self._early) < EARLY_LIMIT:
+            self._early += data  # the board is starting: its console takes it in a moment
 
     def _accept(self) -> None:
         try:
@@ -266,6 +283,7 @@ class SerialPort:
         except OSError:
             return
         client = TcpClient(connection, self._lines)
+        self._leave_at = None
         self._ends[client] = SyncSpotter()
 
     def _lines(self) -> ModemLines:
@@ -278,6 +296,8 @@ class SerialPort:
         answer.
         """
         self._leave_at = None
+        self._after_flasher = False
+        self._early.clear()
         self._loader = None
         if download:
             self._loader = Loader(self.chip, self._flash, self._mac, self._loader_left)
@@ -330,7 +350,12 @@ class SerialPort:
         self._pty.open = False
         self._pty.drop_output()
         self._ends[self._pty] = SyncSpotter()
-        if self._loader is not None:
+        self._flasher_gone()
+
+    def _flasher_gone(self) -> None:
+        """A client that has no reset line has gone; when it was flashing, the board runs soon."""
+        if self._loader is not None and not self._stopping:
+            self._after_flasher = True
             self._leave_at = time.monotonic() + AFTER_CLOSE_S
 
     def _tick(self) -> None:
@@ -353,6 +378,8 @@ class SerialPort:
         if end.fd in self._selector.get_map():
             self._selector.unregister(end.fd)
         del self._ends[end]
+        if not end.lines:
+            self._flasher_gone()
         if isinstance(end, TcpClient):
             end.close()
 
