@@ -2,10 +2,9 @@
 
 import asyncio
 
-from fwnode.compat import random_int
+from fwnode.compat import forget, random_int, tidy
 from fwnode.errors import FwError
 from fwnode.exchange import drive
-from fwnode.headers import Headers
 from fwnode.net import NetError
 from fwnode.net.http import get
 from fwnode.net.listener import Listener
@@ -16,7 +15,6 @@ from fwnode.sharing import Sharing
 from fwnode.swarm import new_peer_id
 from fwnode.trust.root import MAX_ROOT, Root
 from fwnode.update import Refused, UpdateError
-from fwnode.update.install import Install
 from fwnode.wire.bencode import decode_dict, encode
 
 TRIAL_TRIES = 5  # checks that a new release gets to reach somebody
@@ -27,12 +25,11 @@ MAX_UNSENT = 8
 class Node:
     """A board in its network. `run` never ends but by a reset."""
 
-    def __init__(self, config, hooks, boot, clock, genesis, root, me, courier, ip: str, reset) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, config, hooks, boot, clock, root, me, courier, ip: str, reset) -> None:  # type: ignore[no-untyped-def]
         self.config = config
         self.hooks = hooks
         self.boot = boot
         self.clock = clock
-        self.genesis = genesis
         self.root = root
         self.me = me
         self.courier = courier
@@ -45,7 +42,6 @@ class Node:
         self.proved = None
         self.wake = asyncio.Event()
         self.sharing = None
-        self.headers = None
 
     async def run(self) -> None:
         """Prove a new release on trial, then check, sleep, and check again."""
@@ -86,14 +82,23 @@ class Node:
             return False
         self.answered_s = self.clock.uptime_s()
         node = request.with_node
+        source, newest_root = node.source, request.newest_root
         try:
             if action[0] == END:
                 self.hooks.state(action[1], version=self.boot.version, why=action[2])
                 await self._log(request, action[1])
             else:
-                await self._update(request, action[1], action[2], action[3])
+                _, release, peers, repair = action
+                row = {"r": request.r, "res": node.node}
+                node = None
+                if repair:
+                    self.hooks.state("tampered", version=release.version, verifier=request.verifier.hex())
+                    await self._log(request, log.TAMPERED)
+                release.settle()
+                request = action = None  # their room is needed now
+                await self._update(row, release, peers, repair)
             await self._send_unsent()
-            await self._follow(node.source, request.newest_root)
+            await self._follow(source, newest_root)
         except (NetError, UpdateError) as error:
             self.hooks.state("error", what="check", why=str(error))
         return True
@@ -154,19 +159,28 @@ class Node:
             self.boot.files.write("root", raw)
             self.root = new
             self.hooks.state("root", number=new.number)
-        if self.headers is None:
-            self.headers = Headers(self.genesis, self.courier.local)
-        height = await self.headers.sync(url, self.root, self.clock.now())
+        await self._headers(url)
+
+    async def _headers(self, url: str) -> None:
+        tidy(2048)
+        from fwnode.headers import sync
+
+        tidy()
+        try:
+            height = await sync(url, self.boot.files, self.root, self.clock.now(), self.courier.local)
+        finally:
+            del sync
+            forget("fwnode.headers", "fwnode.chain")
         if height is not None:
             self.hooks.state("headers", height=height)
 
     # updating
 
-    async def _update(self, request, release, peers: list, repair: bool) -> None:  # type: ignore[no-untyped-def]
-        if repair:
-            self.hooks.state("tampered", version=release.version, verifier=request.verifier.hex())
-            await self._log(request, log.TAMPERED)
+    async def _update(self, row: dict, release, peers: list, repair: bool) -> None:  # type: ignore[no-untyped-def]
         self.hooks.state("offered", version=release.version, repair=repair, peers=len(peers))
+        tidy(2048)
+        from fwnode.update.install import Install
+
         try:
             install = Install(
                 self.boot, release, self.config.model, self.config.platform, self.clock.now(), self.clock.uptime_s()
@@ -177,13 +191,7 @@ class Node:
         if not self.hooks.may_update(release):
             self.hooks.state("held", version=release.version)
             return
-        row = {
-            "r": request.r,
-            "res": request.with_node.node,
-            "o": (log.REPAIRED if repair else log.UPDATED).encode(),
-            "v": release.version.encode(),
-            "h": release.verifier,
-        }
+        row = dict(row, o=(log.REPAIRED if repair else log.UPDATED).encode(), v=release.version.encode(), h=release.verifier)
         try:
             await self.sharing.download(release, install.storage, peers)
             await drive(install.finish())

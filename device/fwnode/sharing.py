@@ -1,6 +1,7 @@
 """A node's part in the swarm: fetches the release that it installs, and seeds the one that it runs."""
 
-from fwnode.swarm.download import Download
+from fwnode.compat import tidy
+from fwnode.swarm import Buffers
 from fwnode.swarm.router import Router
 from fwnode.swarm.seed import Seeder
 
@@ -12,7 +13,7 @@ class Sharing:
         self.node = node
         self.router = Router()
         self.seeder = None
-        self._told = -1
+        self.buffers = Buffers()
 
     async def on_peer(self, reader, writer, ip: str) -> None:  # type: ignore[no-untyped-def]
         """A connection of the peer wire, its first byte consumed."""
@@ -31,6 +32,7 @@ class Sharing:
             self.node.config.port,
             up_rate=self.node.config.upload_kbps * 1024,
             on_event=self._event,
+            buffers=self.buffers,
         )
         self.router.add(self.seeder)
         self.seeder.start()
@@ -42,6 +44,10 @@ class Sharing:
             self.router.remove(self.seeder)
             await self.seeder.close()
             self.seeder = None
+        tidy(2048)
+        from fwnode.swarm.download import Download
+
+        tidy()
         fetch = Download(
             release,
             storage,
@@ -53,6 +59,7 @@ class Sharing:
             web_seeds=release.web_seeds,
             up_rate=self.node.config.upload_kbps * 1024,
             on_event=self._event,
+            buffers=self.buffers,
         )
         self.router.add(fetch)
         try:

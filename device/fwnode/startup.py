@@ -1,16 +1,15 @@
 """From reset to a running node: network, what booted, whom to trust.
 
-All that an update needs is imported with this module, first thing: a module that is loaded later can make MicroPython's table of
-names grow, by one block of up to 14 KB that a fragmented heap does not have.
+What is needed rarely is loaded once here and let go again: from then on its names are in MicroPython's table of names,
+which would otherwise grow later, by one block of up to 14 KB that a fragmented heap does not have.
 """
 
 import asyncio
 
 from fwnode import crypto
 from fwnode.app import Application
-from fwnode.chain.genesis import Genesis
 from fwnode.clock import Clock
-from fwnode.compat import ticks_ms
+from fwnode.compat import forget, ticks_ms, tidy
 from fwnode.config import ConfigError, load
 from fwnode.crypto import steps
 from fwnode.errors import FwError
@@ -27,6 +26,7 @@ from fwnode.update.slots import Slots
 
 ROOT = "root"
 GENESIS = "genesis"
+RARE = ("fwnode.headers", "fwnode.chain", "fwnode.swarm.download", "fwnode.swarm.pieces", "fwnode.swarm.dial", "fwnode.update.install")
 
 
 async def main(app) -> None:  # type: ignore[no-untyped-def]
@@ -60,13 +60,14 @@ def reset() -> None:
 async def build(config, hooks) -> Node:  # type: ignore[no-untyped-def]
     """The node of this board, its boot checked; raises FwError."""
     begun = ticks_ms()
+    warm_up()
     keys = KeyStore()
     files = FileStore()
     boot = Boot(Slots(), keys, files)
     await drive(boot.check())
     clock = Clock(keys)
-    genesis, root = read_trust(files, keys)
-    me = await identity(config, keys, genesis.net)
+    net, root = read_trust(files, keys)
+    me = await identity(config, keys, net)
     try:
         ip = await wifi.connect(config.wifi)
     except FwError:
@@ -76,7 +77,7 @@ async def build(config, hooks) -> Node:  # type: ignore[no-untyped-def]
     local = ip if ip.startswith("127.") else None
     lan = Lan(config.group, config.group_port, local) if config.group else None
     courier = Courier(config.nodes, lan, local, lambda where, why: hooks.state("unreached", where=where, why=why))
-    node = Node(config, hooks, boot, clock, genesis, root, me, courier, ip, reset)
+    node = Node(config, hooks, boot, clock, root, me, courier, ip, reset)
     hooks.state(
         "started",
         version=boot.version,
@@ -92,7 +93,9 @@ async def build(config, hooks) -> Node:  # type: ignore[no-untyped-def]
 
 
 def read_trust(files, keys):  # type: ignore[no-untyped-def]
-    """(Genesis, Root) of this board's network; raises FwError when a document is missing or not the pinned one."""
+    """(the network's 8 bytes, Root); raises FwError when a document is missing or not the pinned one."""
+    from fwnode.chain.genesis import Genesis
+
     raw = files.read(GENESIS)
     pinned = keys.get("genesis")
     if raw is None or pinned is None:
@@ -104,7 +107,20 @@ def read_trust(files, keys):  # type: ignore[no-untyped-def]
     root = Root(raw)
     if root.number == 1:
         root.check_first(genesis.root_hash)
-    return genesis, root
+    net = genesis.net
+    del genesis
+    forget("fwnode.chain")
+    return net, root
+
+
+def warm_up() -> None:
+    """Load and let go what only a check's end or an update needs (see above)."""
+    tidy(2048)
+    import fwnode.headers
+    import fwnode.swarm.download
+    import fwnode.update.install  # noqa: F401
+
+    forget(*RARE)
 
 
 async def identity(config, keys, net: bytes) -> Identity:  # type: ignore[no-untyped-def]
