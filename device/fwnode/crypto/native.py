@@ -1,0 +1,253 @@
+"""Optional: the curve's field in machine code that the board compiles for itself (viper).
+
+``enable()`` takes it into use where it is safe, else leaves the plain code, which always works.
+
+A field element is 21 limbs of 13 bits, in Montgomery form (R = 2^273).  A product of two limbs has
+26 bits and 21 of them, with what reduction adds, stay below 2^31: nothing depends on the width of
+a machine word (32 bits on an ESP32, 64 on a PC), and the test proves that for the worst limbs.
+Since p = -1 mod 2^96, the Montgomery multiplier is the lowest limb itself, and adding m * p is four
+shifts.  17 bits of room above p let sums and differences go unreduced.
+
+The function is generated here, since its 21 columns unrolled would be a long file, and compiled at
+run time, since machine code in a .mpy file would fit one kind of chip.  It runs a small program:
+four bytes an operation, so that a point doubling is one call and takes no heap.
+"""
+
+from . import comb, ladder, p256
+from .p256 import P
+
+LIMBS = 21
+_SIZE = 2 * LIMBS  # bytes of a slot
+_R = 13 * LIMBS
+_SLOTS = "kKXYZxyabdghrstuvwzRSq1"
+# - takes what is below 2^260 (the results of * and their small sums), ~ below 2^262; < makes limbs
+# of little-endian bytes
+_OPS = "*+-~<"
+_RAW = _SIZE * _SLOTS.find("R")
+
+# Each operation: slot of the result, slot, operation, slot; see p256.double and p256.double_add.
+_DOUBLE = (
+    "dZ*Z gY*Y bX*g tX-d uX+d at*u ua+a au+a ZY*Z ZZ+Z bb+b bb+b Xa*a ub+b XX-u tb~X Ya*t gg*g gg+g gg+g gg+g YY-g"
+)
+_ENTER = "xR<R yS<S xx*q yy*q "
+_LEAVE = "XX*1 YY*1 ZZ*1"
+_DOUBLE_ADD = (
+    "zZ*Z hx*z hh~X rZ*z ry*r rr~Y zh*h vX*z zz*h sY*z wr*r uv+v uu+v uu+z ww-u rr*w rr+s rr+s "
+    "zw*w vv*z zz*w Xr*r uv+v uu+z XX-u tX-v Yr*t ss*z YY-s ZZ*h ZZ*w"
+)
+_HEAD = """@micropython.viper
+def execute(memory, program, size: int, times: int):
+ o = int(ptr16(memory))
+ f = ptr8(program)
+ while times > 0:
+  times -= 1
+  n = 0
+  while n < size:
+   r = ptr16(o + f[n + 1] * 42)
+   q = ptr16(o + f[n + 2] * 42)
+   w = ptr16(o + f[n + 3] * 42)
+   k = f[n]
+   n += 4
+   i = 0
+   if k == 0:
+"""
+_TAIL = """   elif k == 4:
+    v = ptr8(int(q))
+    while i < 273:
+     x = i >> 3
+     r[0] = ((v[x] | v[x + 1] << 8 | v[x + 2] << 16) >> (i & 7)) & 8191
+     r = ptr16(int(r) + 2)
+     i += 13
+   else:
+    x = 0
+    s = 1
+    u = ptr16(o)
+    if k > 1:
+     s = -1
+    if k == 3:
+     u = ptr16(o + 42)
+    while i < 21:
+     x = x + q[i] + s * w[i]
+     if k > 1:
+      x = x + u[i]
+     r[i] = x & 8191
+     x = x >> 13
+     i += 1
+"""
+
+_execute = None
+_programs: tuple = ()
+_plain = (comb.run, ladder.run)
+
+
+def source() -> str:
+    """Return the viper function: product scanning by rows, reduction and shift in the same pass."""
+    out = [_HEAD]
+    for j in range(LIMBS):
+        out.append("    t%d = 0\n" % j)
+    out.append("    while i < 21:\n     c = q[i]\n     x = t0 + c * w[0]\n     m = x & 8191\n")
+    # m * (2^256 - 2^224 + 2^192 + 2^96 - 1), one limb lower; x - m is a multiple of 2^13
+    more = {1: "(x >> 13)", 7: "(m << 5)", 14: "(m << 10)", 17: "(0 - (m << 3))", 19: "(m << 9)"}
+    for j in range(1, LIMBS):
+        out.append("     t%d = t%d + c * w[%d] + %s\n" % (j - 1, j, j, more.get(j, "0")))
+    out.append("     t20 = 0\n     i += 1\n")
+    for j in range(LIMBS - 1):
+        out.append("    r[%d] = t%d & 8191\n    t%d = t%d + (t%d >> 13)\n" % (j, j, j + 1, j + 1, j))
+    out.append("    r[20] = t20\n")
+    return "".join(out).replace(" + 0\n", "\n") + _TAIL
+
+
+def assemble(text: str) -> bytes:
+    """Return a program's bytes: operation, result, first, second."""
+    out = bytearray()
+    for s in text.split():
+        out.append(_OPS.find(s[2]))
+        for i in (0, 1, 3):
+            out.append(_SLOTS.find(s[i]))
+    return bytes(out)
+
+
+def store(memory: bytearray, slot: str, x: int) -> None:
+    """Put an integer into a slot as it is."""
+    o = _SIZE * _SLOTS.find(slot)
+    for i in range(o, o + _SIZE, 2):
+        memory[i] = x & 255
+        memory[i + 1] = x >> 8 & 31
+        x >>= 13
+
+
+def load(memory: bytearray, slot: str) -> int:
+    """Return a slot's integer."""
+    o = _SIZE * _SLOTS.find(slot)
+    x = 0
+    for i in range(o + _SIZE - 2, o - 2, -2):
+        x = x << 13 | memory[i] | memory[i + 1] << 8
+    return x
+
+
+def workspace(X: int, Y: int, Z: int) -> bytearray:
+    """Return the memory of one computation, its point (X, Y, Z)."""
+    memory = bytearray(_SIZE * len(_SLOTS) + 2)
+    # 32 p and 128 p keep differences positive: every limb but the last is lent 2^13 by the next
+    for slot, k in (("k", 32 * P), ("K", 128 * P)):
+        o = _SIZE * _SLOTS.find(slot)
+        store(memory, slot, k)
+        for i in range(LIMBS):
+            v = memory[o] | memory[o + 1] << 8
+            v += (8192 if i < LIMBS - 1 else 0) - (1 if i else 0)
+            memory[o] = v & 255
+            memory[o + 1] = v >> 8
+            o += 2
+    for slot, x in (("q", (1 << 2 * _R) % P), ("1", 1)):
+        store(memory, slot, x)
+    _set(memory, X, Y, Z)
+    return memory
+
+
+def _set(memory: bytearray, X: int, Y: int, Z: int) -> None:
+    """Put the point, in Montgomery form."""
+    for slot, x in (("X", X), ("Y", Y), ("Z", Z)):
+        store(memory, slot, (x << _R) % P)
+
+
+def _run(memory: bytearray, program: bytes, times: int) -> None:
+    _execute(memory, program, len(program), times)
+
+
+def _double_add(memory: bytearray, x: int, y: int) -> None:
+    """Double the point and add (x, y)."""
+    memory[_RAW : _RAW + 32] = (x % P).to_bytes(32, "little")
+    memory[_RAW + _SIZE : _RAW + _SIZE + 32] = (y % P).to_bytes(32, "little")
+    _run(memory, _programs[1], 1)
+
+
+def _leave(memory: bytearray) -> tuple:
+    """Return X, Y, Z as integers and leave the workspace unusable until _set."""
+    _run(memory, _programs[2], 1)
+    return load(memory, "X") % P, load(memory, "Y") % P, load(memory, "Z") % P
+
+
+def _comb_run(X: int, Y: int, Z: int, xs: list, ys: list, i: int, j: int):
+    """Generator: comb.run."""
+    memory = workspace(X, Y, Z)
+    while i < j:
+        _double_add(memory, xs[i], ys[i])
+        i += 1
+        if not i & 3:
+            yield
+    return _leave(memory)
+
+
+def _ladder_run(a: list, pa: tuple, b: list, pb: tuple, z: int):
+    """Generator: ladder.run."""
+    memory = b""
+    again = a[:], b[:]
+    i = 0
+    while a or b or i:
+        n = 0
+        xs: list = []
+        if a or b:
+            if not b or (a and a[-1] >= b[-1]):
+                n = a.pop()
+                xs, ys = pa
+            else:
+                n = b.pop()
+                xs, ys = pb
+            x = xs[n >> 1 & 31]
+            y = ys[n >> 1 & 31]
+            if n & 1:
+                y = -y
+            n >>= 6
+        m = i - n
+        i = n
+        if not memory:
+            zz = z * z % P
+            memory = workspace(x * zz, y * (zz * z % P), z)
+            continue
+        if not m:
+            _set(memory, *p256.add(*_leave(memory), x, y))
+            continue
+        if not xs:
+            m += 1  # nothing to add at the end
+        while m > 1:
+            c = min(m - 1, 8)
+            _run(memory, _programs[0], c)
+            m -= c
+            yield
+        if xs:
+            _double_add(memory, x, y)
+            yield
+    q = _leave(memory) if memory else (0, 0, 0)
+    if not q[2]:  # an exceptional case on the way, or the infinite point: the plain code knows
+        q = yield from _plain[1](again[0], pa, again[1], pb, z)
+    return q
+
+
+def enable() -> bool:
+    """Use machine code when this board can make it and it computes rightly; say whether it does."""
+    global _execute, _programs
+    try:
+        import micropython
+
+        scope = {"micropython": micropython}
+        exec(source(), scope)
+    except (ImportError, SyntaxError, MemoryError, NameError):
+        return False
+    _execute = scope["execute"]
+    _programs = assemble(_DOUBLE), assemble(_ENTER + _DOUBLE_ADD), assemble(_LEAVE)
+    for _ in range(8):
+        X, Y, Z, x, y = [p256.random_scalar() % P for _ in range(5)]
+        memory = workspace(X, Y, Z)
+        _run(memory, _programs[0], 3)
+        _double_add(memory, x, y)
+        X, Y, Z = p256.double(X, Y, Z, 3)
+        if _leave(memory) != p256.double_add(X, Y, Z, (x,), (y,), 0, 1):
+            return False
+    comb.run = _comb_run
+    ladder.run = _ladder_run
+    return True
+
+
+def disable() -> None:
+    """Go back to the plain code."""
+    comb.run, ladder.run = _plain

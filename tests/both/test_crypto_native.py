@@ -1,0 +1,79 @@
+"""The optional machine code agrees with the plain code; where it cannot be, nothing changes."""
+
+import sys
+
+from fwnode import crypto
+from fwnode.crypto import comb, gtable, ladder, native, p256, pure
+from fwnode.crypto.p256 import GX, GY, N
+
+MICROPYTHON = sys.implementation.name == "micropython"
+
+
+def _end(work):
+    try:
+        while True:
+            next(work)
+    except StopIteration as e:
+        return e.value
+
+
+def _point(q):
+    return p256.affine(*q) if q[2] else None
+
+
+def test_it_is_an_option():
+    plain = comb.run, ladder.run
+    try:
+        assert native.enable() is MICROPYTHON
+        assert (comb.run is not plain[0]) is MICROPYTHON
+        assert (ladder.run is not plain[1]) is MICROPYTHON
+    finally:
+        native.disable()
+    assert (comb.run, ladder.run) == plain
+
+
+def test_both_compute_the_same():
+    x, y = GX, GY
+    q = comb.Comb(gtable.TABLE)
+    scalars = [1, 2, 3, 5, 31, 33, 1 << 40, 1 << 64, 1 << 255, N - 1, N - 2]
+    scalars += [p256.random_scalar() for _ in range(3)]
+    plain = []
+    for k in scalars:
+        plain.append((_end(ladder.multiply(k, x, y)), _point(_end(ladder.multiply_add(k, q, N - k, x, y)))))
+    try:
+        native.enable()
+        for k, (product, total) in zip(scalars, plain):
+            assert _end(comb.multiply(k, (q,))) == [product]
+            assert _end(comb.multiply(k, (q, comb.Comb(gtable.TABLE)))) == [product] * 2
+            assert _end(ladder.multiply(k, x, y)) == product
+            assert total is None  # k G - k G
+            assert _point(_end(ladder.multiply_add(k, q, N - k, x, y))) is None
+            again = _point(_end(ladder.multiply_add(k, q, 0, x, y)))
+            assert again == product
+    finally:
+        native.disable()
+
+
+def test_the_face_with_machine_code():
+    key, other = crypto.generate_key(), crypto.generate_key()
+    expected = _end(pure.public_key(key)), _end(pure.sign(key, b"m"))
+    try:
+        native.enable()
+        pure._last[:] = b"", b""
+        public = _end(pure.public_key(key))
+        peer = _end(pure.public_key(other))
+        signature = _end(pure.sign(key, b"m"))
+        assert (public, signature) == expected
+        for _ in range(2):
+            assert _end(pure.verify(public, b"m", signature)) is True
+            assert _end(pure.verify(public, b"n", signature)) is False
+            assert _end(pure.verify(peer, b"m", signature)) is False
+            secret = _end(pure.ecdh(other, public))
+            assert secret == _end(pure.ecdh(key, peer))
+            box = _end(pure.seal(public, b"i", b"a", b"p"))
+            assert _end(pure.unseal(key, b"i", b"a", box)) == b"p"
+            _end(pure.precompute(public))
+    finally:
+        native.disable()
+    assert secret == _end(pure.ecdh(other, public))
+    assert _end(pure.unseal(key, b"i", b"a", box)) == b"p"
