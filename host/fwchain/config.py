@@ -42,7 +42,9 @@ class Key:
 
     def check(self, name: str, given: Any) -> Any:
         """The value when it is of the kind and inside the limits; raises ConfigError."""
-        value = float(given) if self.kind is float and type(given) is int else given
+        value: Any = given
+        if self.kind is float and type(given) is int:
+            value = float(given)
         found: type = type(value)
         if found is not self.kind:  # exactly that: true is no whole number
             raise ConfigError(f"{FILE}: {name}: {_KINDS[self.kind]} expected, got {value!r}")

@@ -1,15 +1,15 @@
 """The network folder that `fwchain init` makes and everything else loads.
 
-    fwchain.toml        configuration (fwchain.config)
-    genesis             block 0; its hash names the network
-    roots/N             trust root N
-    keys/root*.pem      root keys          take these off this machine when the network is real
-    keys/vendor*.pem    vendor keys        sign releases; belong on the vendor's machine
-    keys/enrolment.pem  enrolment key      certifies boards
-    keys/node.pem       verification node  signs its messages and blocks
-    tls/vendor.crt, tls/node.crt           the two certificates of the publishing channel
-    events.jsonl        what happened      (fwchain.events)
-    node.db, releases/  what the verification node keeps
+fwchain.toml        configuration (fwchain.config)
+genesis             block 0; its hash names the network
+roots/N             trust root N
+keys/root*.pem      root keys          take these off this machine when the network is real
+keys/vendor*.pem    vendor keys        sign releases; belong on the vendor's machine
+keys/enrolment.pem  enrolment key      certifies boards
+keys/node.pem       verification node  signs its messages and blocks
+tls/vendor.crt, tls/node.crt           the two certificates of the publishing channel
+events.jsonl        what happened      (fwchain.events)
+node.db, releases/  what the verification node keeps
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def test_a_folder_without_app_is_no_firmware(tmp_path: Path) -> None:
 
 def test_a_source_that_does_not_compile_is_named(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("def f(:\n")
-    with pytest.raises(firmware.FirmwareError, match=r"app\.py does not compile"):
+    with pytest.raises(firmware.FirmwareError, match=r"app\.py, line 1: SyntaxError"):
         firmware.build(tmp_path, "thermometer", "1.0.0")
 
 

@@ -72,9 +72,7 @@ def publishing(net: Network, clock: float = NOW + 5) -> Iterator[list[Release]]:
 
     async def start() -> None:
         await runner.setup()
-        await web.TCPSite(
-            runner, "127.0.0.1", net.config["node"]["publish_port"], ssl_context=net.server_tls()
-        ).start()
+        await web.TCPSite(runner, "127.0.0.1", net.config["node"]["publish_port"], ssl_context=net.server_tls()).start()
 
     loop.run_until_complete(start())
     thread = threading.Thread(target=loop.run_forever, daemon=True)
