@@ -1,4 +1,4 @@
-"""What the swarm's system tests share: boards as MicroPython processes, libtorrent clients, and peers that misbehave."""
+"""What the swarm's system tests share: boards as MicroPython processes, libtorrent clients, hostile peers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ DEVICE = TESTS.parent / "device"
 sys.path.insert(0, str(TESTS / "both"))
 
 import swarm_parts  # noqa: E402
-
 from fwchain.seed import Seed  # noqa: E402
 
 PIECE = 32768

@@ -25,3 +25,11 @@ class Violation(SwarmError):
 def new_peer_id() -> bytes:
     """Twenty bytes: BEP 20's client and version, then random."""
     return b"-FW0001-" + os.urandom(12)
+
+
+class Buffers:
+    """A node's buffers for uploads and downloads, taken once at its start: later a fragmented heap might deny them."""
+
+    def __init__(self, sources: int = 3) -> None:
+        self.sectors = [memoryview(bytearray(SECTOR)) for _ in range(sources)]
+        self.up = memoryview(bytearray(SECTOR + 13))  # a block's head and the first sector of it

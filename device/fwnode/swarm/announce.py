@@ -13,7 +13,6 @@ WANTED = const(30)
 MIN_INTERVAL_S = const(30)
 MAX_INTERVAL_S = const(7200)
 FIRST_RETRY_MS = const(5000)
-TIMEOUT_MS = const(8000)
 
 
 def quote(data: bytes) -> str:
@@ -50,6 +49,8 @@ def parse_peers(value) -> list:  # type: ignore[no-untyped-def]
 
 class Announcer:
     """Keeps a hub known to its trackers: the first that answers is used, the others are its fallbacks."""
+
+    announce_ms = 8000  # for one tracker's whole answer
 
     def __init__(self, hub, urls: list) -> None:  # type: ignore[no-untyped-def]
         self.hub = hub
@@ -93,7 +94,7 @@ class Announcer:
         try:
             for url in list(self.urls):
                 try:
-                    peers, interval = await self._announce(url, TIMEOUT_MS)
+                    peers, interval = await self._announce(url, self.announce_ms)
                 except (FwError, OSError, ValueError) as error:
                     self.why = "{}: {}".format(url, error)
                     self.hub.event("tracker", url=url, error=str(error))

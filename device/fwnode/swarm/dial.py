@@ -95,9 +95,10 @@ class Dialler:
                 raise SwarmError("answers for another info-hash")
             await hub.serve(reader, writer, row[0], theirs, True)
         except asyncio.TimeoutError:
-            hub.reason("no handshake")
+            hub.reason("{}:{}: no handshake".format(row[0], row[1]))
         except (FwError, OSError) as error:
-            hub.reason(str(error))
+            text = str(error)
+            hub.reason(text if text.startswith(row[0]) else "{}:{}: {}".format(row[0], row[1], text))
         finally:
             if writer:
                 await close(writer)

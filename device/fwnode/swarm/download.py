@@ -7,7 +7,7 @@ are dropped, and an HTTP source (BEP 19) steps in when peers give too little.
 import asyncio
 
 from fwnode.compat import ticks_diff, ticks_ms
-from fwnode.swarm import BLOCK, SECTOR, SwarmError, Violation, bitfield, wire
+from fwnode.swarm import BLOCK, SECTOR, Buffers, SwarmError, Violation, bitfield, wire
 from fwnode.swarm.dial import Dialler
 from fwnode.swarm.pieces import MIXED, Pieces
 from fwnode.swarm.seed import Seeder
@@ -48,12 +48,14 @@ class Download(Seeder):
         up_rate: int = 0,
         check_first=None,
         on_event=None,
+        buffers=None,
     ) -> None:
         none = bytearray((release.piece_count + 7) >> 3)
-        super().__init__(release, storage, peer_id, local_ip, port, trackers, up_rate, none, on_event)
+        buffers = buffers or Buffers(self.sources)
+        super().__init__(release, storage, peer_id, local_ip, port, trackers, up_rate, none, on_event, buffers)
         self.pieces = Pieces(release, storage, none, check_first)
         self.web_seeds = list(release.web_seeds if web_seeds is None else web_seeds)
-        self.buffers = [memoryview(bytearray(SECTOR)) for _ in range(self.sources)]
+        self.buffers = list(buffers.sectors)
         self.dialler = Dialler(self, peers)
         self.strikes = {}  # type: dict
         self.reasons = {}  # type: dict
@@ -105,9 +107,9 @@ class Download(Seeder):
 
     def strike(self, ip: str, count: int) -> None:
         """Count against an address."""
-        if ip in self.strikes or len(self.strikes) < 64:
+        if not self.banned(ip) and len(self.strikes) < 64:
             self.strikes[ip] = self.strikes.get(ip, 0) + count
-            if self.strikes[ip] >= STRIKES:
+            if self.banned(ip):
                 self.event("banned", ip=ip)
 
     def reason(self, text: str) -> None:
@@ -314,7 +316,6 @@ class Download(Seeder):
                 for peer in list(self.peers):
                     if peer.ip == liar:
                         peer.kill("sent a corrupt piece")
-                self.reason("sent a corrupt piece")
                 raise Violation("sent a corrupt piece")
             self.fill_all()
             return
@@ -395,6 +396,11 @@ class Download(Seeder):
 
     def _why(self) -> str:
         """One line on why there is no source."""
+        for peer in self.peers:
+            if peer.asked:
+                self.reason("too slow")
+            else:
+                self.reason("never unchoked us" if peer.wanting else "has nothing that we miss")
         parts = ["{} ({}x)".format(text, count) for text, count in sorted(self.reasons.items())]
         if self.announcer and self.announcer.why:
             parts.append(self.announcer.why)

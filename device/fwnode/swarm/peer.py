@@ -54,7 +54,7 @@ class Peer:
             writing = asyncio.create_task(self._write())
             await self._read()
         except (SwarmError, OSError) as error:
-            self.ended = self.ended or str(error) or "connection lost"
+            self.ended = self.ended or ("connection lost" if isinstance(error, OSError) else str(error))
             self.hub.dropped(self, isinstance(error, Violation))
         except asyncio.CancelledError:
             self.ended = self.ended or "cancelled"
@@ -197,7 +197,7 @@ class Peer:
                     self.wake.clear()
                     await self.wake.wait()
         except (SwarmError, OSError) as error:
-            self.kill(str(error) or "connection lost")
+            self.kill("connection lost" if isinstance(error, OSError) else str(error))
         except asyncio.CancelledError:
             pass
 

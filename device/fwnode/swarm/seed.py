@@ -7,7 +7,7 @@ address, announces. `Download` builds on it.
 import asyncio
 
 from fwnode.compat import const, randbelow, ticks_add, ticks_diff, ticks_ms
-from fwnode.swarm import SECTOR, Violation, bitfield, wire
+from fwnode.swarm import SECTOR, Buffers, Violation, bitfield, wire
 from fwnode.swarm.announce import Announcer
 from fwnode.swarm.peer import Peer
 from fwnode.swarm.streams import send_all
@@ -39,6 +39,7 @@ class Seeder:
         up_rate: int = 0,
         have=None,
         on_event=None,
+        buffers=None,
     ) -> None:
         self.release = release
         self.storage = storage
@@ -51,7 +52,7 @@ class Seeder:
         self.missing = release.piece_count - bitfield.count(self.have)
         self.peers = []  # type: list
         self.stats = {}  # type: dict
-        self.up_view = memoryview(bytearray(SECTOR + 13))
+        self.up_view = (buffers or Buffers(0)).up
         self.next_up = ticks_ms()
         self.next_rechoke = self.next_up
         self.lucky = None
@@ -148,6 +149,9 @@ class Seeder:
         """The peer has a piece (-1: its whole bitfield was read; `last`: nothing more follows at once)."""
         if last and not self.missing and bitfield.count(peer.bits) == self.release.piece_count:
             peer.kill("both complete")
+
+    def candidates(self, peers: list) -> None:
+        """Addresses of peers, from a tracker; who has everything looks for nobody."""
 
     def choked(self, peer) -> None:  # type: ignore[no-untyped-def]
         """The peer serves us no longer."""

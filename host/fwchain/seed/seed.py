@@ -18,7 +18,7 @@ class SeedError(HostError):
 
 
 def slots(upload_rate: int) -> int:
-    """Peers served at once: few where upload is scarce, so that pieces differ and are whole soon; fellows spread them."""
+    """Peers served at once: few where upload is scarce, so that pieces are whole soon and fellows spread them."""
     return max(4, upload_rate // 250_000) if upload_rate else 64
 
 
