@@ -89,7 +89,7 @@ class Board:
     phase 0: before it, 1: in the middle, 2: after it. `lazy`: NVS keeps nothing before commit.
     """
 
-    def __init__(self, slot_size=0x3000, lazy=False):
+    def __init__(self, slot_size=0x2000, lazy=False):
         self.flash = {"otadata": _blank("otadata", 2 * SECTOR)}
         self.flash["ota_0"] = _blank("ota_0", slot_size)
         self.flash["ota_1"] = _blank("ota_1", slot_size)

@@ -72,6 +72,19 @@ def test_network_and_power_are_tried_again_after_1_6_24_hours():
     assert Install(node.boot(), RELEASE, MODEL, "virtual", now=now + 23 * 3600)
 
 
+def test_each_failure_starts_its_own_wait_by_the_clock():
+    node = Node()
+    now = 1700000000
+    for hours in (1, 6, 24):
+        node.install(node.boot(), RELEASE, IMAGE, now=now)
+        node.boot().fail("network")
+        boot = node.boot()
+        assert refused(boot, RELEASE, now=now + 10) == "wait"
+        assert refused(boot, RELEASE, now=now + 9 + hours * 3600) == "wait"
+        now += 10 + hours * 3600
+    assert Install(boot, RELEASE, MODEL, "virtual", now=now)
+
+
 def test_a_wrong_clock_does_not_blacklist():
     node = Node()
     node.install(node.boot(), RELEASE, IMAGE)

@@ -3,6 +3,7 @@
 import os
 
 import fake_esp32
+from fake_esp32 import PowerCut
 from fwnode.update import Refused, StorageError
 from fwnode.update.boot import PENDING_M, RUNNING_M
 from fwnode.update.failures import Failures
@@ -60,8 +61,9 @@ def test_old_folder_goes_only_after_confirmation():
     assert node.chosen == NEXT_FOLDER and folders() == sorted([FOLDER, NEXT_FOLDER])
     boot.confirm()
     assert folders() == [NEXT_FOLDER]
-    boot = node.boot()
-    assert boot.version == "1.2.0" and boot.genuine
+    for _ in range(4):
+        boot = node.boot()
+        assert boot.version == "1.2.0" and boot.genuine and node.chosen == NEXT_FOLDER
     assert refused(boot, RELEASE) == "version"
     remove_tree(ROOT)
 
@@ -131,6 +133,39 @@ def test_folder_that_is_gone_leaves_the_deployed_files():
     boot = node.boot()
     assert node.chosen == FOLDER and boot.genuine
     remove_tree(ROOT)
+
+
+def test_what_an_abandoned_download_left_goes():
+    node, boot = updated()
+    install = Install(boot, NEXT, MODEL, "virtual")
+    install.storage.write(0, NEXT_PARTS[0][2] + NEXT_PARTS[1][2])
+    assert folders() == sorted([FOLDER, NEXT_FOLDER])
+    third, release = files_release("1.2.1", 40)
+    Install(boot, release, MODEL, "virtual")
+    assert folders() == [FOLDER]
+    remove_tree(ROOT)
+
+
+def test_stale_abort_is_not_blamed_on_the_next_try():
+    node, boot = updated()
+    node.install(boot, NEXT, NEXT_PARTS)
+    node.boot().fail("network")
+    boot = node.boot()
+    boot.told()
+    install = Install(boot, NEXT, MODEL, "virtual", uptime_s=DAY)
+    fill(install.storage, b"".join(part for _, _, part in NEXT_PARTS))
+    fold = boot.keys.get("fold")
+    raises(PowerCut, lambda: cut_before_the_switch(node, install))
+    assert fold != boot.keys.get("fold") and boot.keys.record("pend")["s"] == 1
+    boot = node.boot()
+    assert boot.outcome is None and Failures(boot.keys).find(NEXT.verifier)[1] == 1
+    remove_tree(ROOT)
+
+
+def cut_before_the_switch(node, install):
+    """`finish` until its first two NVS entries are written."""
+    node.board.cut(1, 2)
+    run(install.finish())
 
 
 def test_read_back():

@@ -61,10 +61,20 @@ def test_update_confirm_floor():
     assert boot.keys.get("pend") is None
 
 
+def test_cut_after_the_confirmation():
+    node = Node()
+    node.install(node.boot(), RELEASE, IMAGE)
+    boot = node.boot()
+    boot.slots.mark_valid()  # and power goes
+    boot = node.boot()
+    assert not boot.trial and boot.outcome == ("updated", "1.1.0", "")
+    assert boot.keys.record("floor")["v"] == b"1.1.0" and boot.keys.get("pend") is None
+
+
 def test_each_sector_is_erased_once():
     node = Node()
     node.install(node.boot(), RELEASE, IMAGE)
-    assert node.board.erases["ota_1"] == [1, 1, 0]
+    assert node.board.erases["ota_1"] == [1, 1]
 
 
 def test_no_update_while_on_trial():

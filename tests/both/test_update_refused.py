@@ -1,11 +1,11 @@
 """What is not installed, and that nothing is erased or switched for it."""
 
 import fake_esp32
-from fwnode.update import Refused, SlotError, StorageError
+from fwnode.update import ImageError, Refused, SlotError, StorageError
 from fwnode.update.failures import Failures
 from fwnode.update.install import Install
 from support import raises
-from update_node import DAY, MODEL, Node, new_version, refused, slot_release
+from update_node import DAY, MODEL, Node, fill, new_version, refused, slot_release
 
 IMAGE, RELEASE = new_version("1.1.0")
 
@@ -87,6 +87,31 @@ def test_stale_abort_is_not_blamed_on_the_next_release():
     raises(TypeError, install.finish)
     boot = node.boot()
     assert boot.outcome is None and Failures(boot.keys).find(fixed.verifier)[1] == 0
+
+
+def test_wrong_chip_is_found_before_the_erase():
+    image = fake_esp32.app_image(bytes(300), "1.1.0", chip=9)
+    node = Node()
+    install = Install(node.boot(), slot_release(image, "1.1.0"), MODEL, "virtual")
+    assert "chip id: 9, this board has 0" in str(raises(ImageError, install.storage.write, 0, image))
+    assert sum(node.board.erases["ota_1"]) == 0
+
+
+def test_bytes_after_the_image():
+    """They would be part of the verifier at the update, and not of what the running slot is measured to be."""
+    data = bytes(IMAGE) + b"signature"
+    node = Node()
+    install = Install(node.boot(), slot_release(data, "1.1.0"), MODEL, "virtual")
+    fill(install.storage, data)
+    error = raises(ImageError, install.finish)
+    assert "image: length: {}, release says {}".format(len(IMAGE), len(data)) in str(error)
+    assert node.board.entries() == [None, None]
+
+
+def test_older_than_what_runs_though_the_floor_is_lost():
+    boot = Node().boot()
+    boot.keys.drop("floor")
+    assert refused(boot, slot_release(IMAGE, "0.9.9")) == "version"
 
 
 def test_one_slot_only():

@@ -25,6 +25,7 @@ def live(node, release, image, cuts=()):
         try:
             boot = node.start(lost)
             lost = False
+            assert boot.genuine and boot.version in ("1.0.0", release.version)
             if boot.trial:
                 boot.confirm()
             if boot.version == release.version:

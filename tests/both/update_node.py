@@ -73,7 +73,7 @@ boot_module.let_go = lambda: None  # these tests hold the classes that it would 
 class Node:
     """A board with firmware 1.0.0 in ota_0, confirmed and provisioned; `boot` plays a boot."""
 
-    def __init__(self, slot_size=0x3000, lazy=False, size=4300, root=NO_FOLDER):
+    def __init__(self, slot_size=0x2000, lazy=False, size=4300, root=NO_FOLDER):
         self.board = fake_esp32.Board(slot_size, lazy)
         self.root = root
         self.files = {}

@@ -96,14 +96,19 @@ class Boot:
             self.stream = Stream(release, self.slots.running, self.root)
 
     def read_release(self, name: str):  # type: ignore[no-untyped-def]
-        """The Release of an M in a file; None when there is none or it is malformed."""
+        """The Contents of an M in a file; None when there is none or it is malformed."""
+        from fwnode.trust.contents import Contents
         from fwnode.trust.release import Release
 
         try:
             raw = self.files.read(name)
-            return Release(raw) if raw else None
+            if not raw:
+                return None
+            release = Contents(Release(raw))
         except FwError:
             return None
+        release.metainfo = b""  # the file has it
+        return release
 
     @property
     def version(self) -> str:
