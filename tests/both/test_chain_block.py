@@ -7,10 +7,14 @@ from fwnode import crypto
 from fwnode.chain import ChainError, merkle
 from fwnode.chain import block as blocks
 from fwnode.chain import header as headers
+from fwnode.chain.authority import Authority
 from fwnode.chain.head import MAX_BLOCK, Head, Link
 from fwnode.chain.pow import mine
+from fwnode.chain.record import Log
 from fwnode.trust import Untrusted
 from fwnode.trust.cert import Certificate
+from fwnode.trust.root import Root
+from fwnode.trust.root import build as build_root
 from fwnode.wire import WireError, message
 from fwnode.wire.bencode import decode, encode
 from support import raises, run
@@ -322,7 +326,43 @@ def test_a_record_twice_in_one_block():
     refused(ChainError, "log", net.by_node(net.genesis.link(), [log, again]))
 
 
+def test_a_block_is_refused_for_one_bad_log_in_it():
+    net = network()
+    link = net.genesis.link()
+    forged = decode(net.log(2))
+    forged["h"] = bytes(32)
+    data = net.by_node(link, [net.log(1), encode(forged)])
+    assert raises(ChainError, net.check, data, link).field == "signature"
+    data = net.by_node(link, [net.log(1), net.log(2, sender="pu")])
+    assert raises(Untrusted, net.check, data, link).reason == "certificate"
+    idle = net.confirmation(3, 1, 2, b"j" * 32, nonce=0)
+    while True:  # a nonce without work
+        try:
+            run(Log(idle, net.net).check(net.authority, TIME, DIFFICULTY))
+            idle = net.confirmation(3, 1, 2, b"j" * 32, nonce=decode(idle)["nonce"] + 1)
+        except ChainError:
+            break
+    assert raises(ChainError, net.check, net.by_node(link, [idle]), link).field == "nonce"
+
+
+def test_a_log_from_the_future():
+    net = network()
+    late = net.log(1, ts=TIME + 100 + 7201)
+    data = net.by_node(net.genesis.link(), [late], time=TIME + 100)
+    assert raises(ChainError, net.check, data, net.genesis.link()).field == "ts"
+    link = net.genesis.link()
+    net.check(net.by_node(link, [net.log(1, ts=TIME + 7300)], time=TIME + 100), link)
+
+
 # who may sign
+
+
+def test_a_verification_node_that_is_revoked():
+    net = network()
+    revoked = [message.key_id(net.node_public)]
+    later = Root(run(build_root(net.root_body(2, revoked), [net.owner])))
+    block = net.block(net.by_node(net.genesis.link(), [net.log(1)]))
+    assert raises(Untrusted, run, block.check_head(Authority(later, True))).reason == "revoked"
 
 
 def test_a_block_signed_by_nobody_known():

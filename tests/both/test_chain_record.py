@@ -2,7 +2,7 @@
 
 from chain_parts import DIFFICULTY, MODEL, TIME, Network, key
 from fwnode import crypto
-from fwnode.chain import ChainError, checkpoint, pow, proof
+from fwnode.chain import ChainError, checkpoint, header, pow, proof
 from fwnode.chain import block as blocks
 from fwnode.chain.record import MAX_LOG, Log, ReleaseRecord
 from fwnode.trust import Untrusted
@@ -288,6 +288,32 @@ def test_false_proofs():
     whole = proof_of(net)
     for cut in range(0, len(whole), 101):
         raises((ChainError, WireError), proof.check, whole[:cut], net.genesis)
+
+
+def test_a_proof_of_a_log_that_its_signer_did_not_sign():
+    net = network()
+    forged = decode(net.log(1))
+    forged["h"] = bytes(32)
+    block = net.block(net.by_node(net.genesis.link(), [encode(forged)]))  # its maker is the liar
+    data = proof.build(proof.inclusion(1, block, 1), block.announcement(), block.head, [net.root_data])
+    assert raises(ChainError, proof.check, data, net.genesis).field == "signature"
+
+
+def test_a_proof_whose_headers_show_no_work_or_go_back_in_time():
+    net = network()
+    (first, _), _ = chain_of_two(net)
+    block = net.block(first)
+
+    def with_header(made):
+        return proof.build(proof.inclusion(1, block, 3), block.announcement(), block.head + made, [net.root_data])
+
+    idle = header.Header(100, block.hash, bytes(32), TIME + 200, DIFFICULTY)
+    while idle.hash() < header.target(DIFFICULTY):
+        idle.nonce += 1
+    assert raises(ChainError, proof.check, with_header(idle.encode()), net.genesis).field == "nonce"
+    early = header.Header(100, block.hash, bytes(32), TIME + 100, DIFFICULTY)
+    mined = run(pow.mine(early.encode(), DIFFICULTY))
+    assert raises(ChainError, proof.check, with_header(mined), net.genesis).field == "time"
 
 
 # checkpoints
