@@ -1,5 +1,6 @@
 """The few things that MicroPython and CPython spell differently."""
 
+import asyncio
 import gc
 import os
 import sys
@@ -75,3 +76,13 @@ def run(steps):  # type: ignore[no-untyped-def]
             next(steps)
         except StopIteration as end:
             return end.value
+
+
+async def drive(steps):  # type: ignore[no-untyped-def]
+    """Run steps to their end and return their result; the event loop gets its turn after each."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+        await asyncio.sleep(0)

@@ -2,22 +2,13 @@
 
 import asyncio
 
+from fwnode.compat import drive
 from fwnode.net import NetError
 from fwnode.net.http import PATH, post
 from fwnode.roles import BROADCAST, SEND
 from fwnode.wire.fields import MAX_MESSAGE
 
 PAUSE_S = 1  # before another try
-
-
-async def drive(steps):  # type: ignore[no-untyped-def]
-    """Run steps to their end and return their result; the event loop gets its turn after each."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-        await asyncio.sleep(0)
 
 
 class Courier:

@@ -5,9 +5,9 @@ from fwnode.chain.authority import Authority
 from fwnode.chain.genesis import Genesis
 from fwnode.chain.headers import HeaderChain, Orphan
 from fwnode.chain.ringfile import RingFile
-from fwnode.compat import const
-from fwnode.exchange import drive
+from fwnode.compat import const, drive
 from fwnode.net.http import get
+from fwnode.trust.root import Root
 from fwnode.wire import WireError
 from fwnode.wire.bencode import decode
 
@@ -16,11 +16,12 @@ MAX_BATCHES = const(8)  # a sync; the rest comes with the next check
 MAX_ANSWER = const(4096)
 
 
-async def sync(url: str, files, root, now, local: str | None) -> int | None:  # type: ignore[no-untyped-def]
+async def sync(url: str, files, now, local: str | None) -> int | None:  # type: ignore[no-untyped-def]
     """Take the newer signed heads of the verification node at `url` into the header chain's file; returns the new
-    height, None when there was no news. Raises FwError.
+    height, None when there was no news. `files` holds genesis and trust root, checked before. Raises FwError.
     """
     genesis = Genesis(files.read("genesis"))
+    root = Root(files.read("root"))
     flash = RingFile(files.path("headers"))
     try:
         return await _follow(url, HeaderChain(flash, genesis), Authority(root, genesis.certified), now, local)

@@ -1,7 +1,7 @@
 """A node's part in the swarm: fetches the release that it installs, and seeds the one that it runs."""
 
 from fwnode.compat import tidy
-from fwnode.swarm import Buffers
+from fwnode.swarm import Buffers, new_peer_id
 from fwnode.swarm.router import Router
 from fwnode.swarm.seed import Seeder
 
@@ -14,6 +14,7 @@ class Sharing:
         self.router = Router()
         self.seeder = None
         self.buffers = Buffers()
+        self.peer_id = new_peer_id()
 
     async def on_peer(self, reader, writer, ip: str) -> None:  # type: ignore[no-untyped-def]
         """A connection of the peer wire, its first byte consumed."""
@@ -27,8 +28,8 @@ class Sharing:
         self.seeder = Seeder(
             boot.release,
             boot.stream,
-            self.node.peer_id,
-            self.node.courier.local,
+            self.peer_id,
+            self.node.local,
             self.node.config.port,
             up_rate=self.node.config.upload_kbps * 1024,
             on_event=self._event,
@@ -52,8 +53,8 @@ class Sharing:
             release,
             storage,
             peers,
-            self.node.peer_id,
-            self.node.courier.local,
+            self.peer_id,
+            self.node.local,
             self.node.config.port,
             trackers=release.trackers,
             web_seeds=release.web_seeds,

@@ -18,10 +18,10 @@ class Identity:
 
 
 class Counters:
-    """What was dropped, by reason."""
+    """What was dropped, by reason; counts in `by_reason` when it is given."""
 
-    def __init__(self) -> None:
-        self.by_reason: dict = {}
+    def __init__(self, by_reason: dict | None = None) -> None:
+        self.by_reason: dict = {} if by_reason is None else by_reason
 
     def count(self, reason: str) -> None:
         """One more dropped for `reason`."""

@@ -8,6 +8,7 @@ import hashlib
 
 from fwnode.crypto import sha256, steps
 from fwnode.trust import Untrusted, version
+from fwnode.trust.contents import Contents
 from fwnode.trust.document import (
     BYTES,
     DICT,
@@ -47,7 +48,7 @@ RELEASE_FIELDS = (
 )
 
 
-class Release:
+class Release(Contents):
     """One firmware version of one model, parsed from M; nothing is believed before `check`."""
 
     def __init__(self, metainfo: bytes) -> None:
@@ -95,19 +96,6 @@ class Release:
         if info != _info_dict(self.name, self.files, self.size, self.piece_length, self.pieces, self.private):
             raise WireError("info: its files are not those of release")
 
-    @property
-    def slot_size(self) -> int:
-        """Bytes of the application image, 0 when the release has path files alone."""
-        return sum(length for _, target, length in self.files if target == SLOT)
-
-    def piece_hash(self, index: int) -> bytes:
-        """SHA-1 of the piece, 20 bytes."""
-        return self.pieces[20 * index : 20 * index + 20]
-
-    def piece_size(self, index: int) -> int:
-        """Bytes in the piece; the last one may be short."""
-        return min(self.piece_length, self.size - index * self.piece_length)
-
     def offered(self, public: bytes, now: int | None) -> bool:
         """Whether the rollout has reached the board with this key at `now` (seconds since 1970; None: not known).
 
@@ -136,12 +124,6 @@ class Release:
                 "unsigned",
                 "release {}: {} of {} vendor signatures for model {}".format(self.version, valid, need, self.model),
             )
-
-
-    def settle(self) -> None:
-        """Let go of what only `check` needs: a board installs with less."""
-        self.body = {}
-        self.signatures = []
 
 
 def _urls(body: dict, name: str) -> list:

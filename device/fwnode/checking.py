@@ -1,0 +1,150 @@
+"""One check of a board's firmware, from the request to the log: loaded when it is due, let go after it.
+
+Elliptic curves, messages and trust documents are most of fwnode's code and are needed for a second an hour; in
+between, their room on the heap belongs to the download and to the maker's application.
+"""
+
+from fwnode import crypto
+from fwnode.compat import drive, forget, random_int
+from fwnode.config import ConfigError
+from fwnode.crypto import steps
+from fwnode.errors import FwError
+from fwnode.exchange import Courier
+from fwnode.found import Found
+from fwnode.net.http import get
+from fwnode.roles import END, log
+from fwnode.roles.identity import Counters, Identity
+from fwnode.roles.request import Request
+from fwnode.trust.contents import Contents
+from fwnode.trust.root import MAX_ROOT, Root
+
+ROOT = "root"
+GENESIS = "genesis"
+MAX_UNSENT = 8
+
+
+class Checker:
+    """Plays the request node for `node`; `await open()` first. Raises FwError where a document is missing or wrong."""
+
+    def __init__(self, node) -> None:  # type: ignore[no-untyped-def]
+        self.node = node
+        self.files = node.boot.files
+        self.courier = Courier(node.config.nodes, node.lan, node.local, self._unreached)
+
+    def _unreached(self, where: str, why: str) -> None:
+        self.node.hooks.state("unreached", where=where, why=why)
+
+    async def open(self) -> None:
+        """Read whom to trust and who this board is."""
+        from fwnode.chain.genesis import Genesis
+
+        keys = self.node.boot.keys
+        raw, pinned = self.files.read(GENESIS), keys.get("genesis")
+        if raw is None or pinned is None:
+            raise ConfigError("no genesis: this board is not provisioned")
+        genesis = Genesis(raw, pinned)
+        raw = self.files.read(ROOT)
+        if raw is None:
+            raise ConfigError("no trust root: this board is not provisioned")
+        self.root = Root(raw)
+        if self.root.number == 1:
+            self.root.check_first(genesis.root_hash)
+        net = genesis.net
+        del genesis, Genesis
+        forget("fwnode.chain")
+        self.me = await self._identity(keys, net)
+
+    async def _identity(self, keys, net: bytes) -> Identity:  # type: ignore[no-untyped-def]
+        config = self.node.config
+
+        def generate():  # type: ignore[no-untyped-def]
+            yield
+            return crypto.generate_key()
+
+        private = await drive(keys.private_key(generate))
+        public = keys.get("pk")
+        if public is None:
+            public = await drive(steps.public_key(private))
+            keys.put("pk", public)
+        certificate = keys.get("cert")
+        if certificate is None and not config.open:
+            raise ConfigError("no certificate: this board is not provisioned")
+        credential = ("cert", certificate) if certificate else ("pu", public)
+        return Identity(private, public, credential, config.model, net, config.port)
+
+    async def exchange(self) -> Found:
+        """One exchange; its end is logged, and newer trust roots are taken from who answered."""
+        node = self.node
+        request = self._request()
+        action = await self.courier.run(request)
+        found = Found()
+        answer = request.with_node
+        if answer is None:
+            found.why = action[-1]
+            return found
+        found.answered = True
+        found.url = answer.source
+        found.row = {
+            "r": request.r,
+            "res": answer.node,
+            "o": action[1].encode() if action[0] == END else log.TAMPERED.encode(),
+            "v": node.boot.version.encode(),
+            "h": request.verifier or node.boot.verifier,
+        }
+        if action[0] == END:
+            found.outcome, found.why = action[1], action[2]
+        else:
+            found.release, found.peers, found.repair = Contents(action[1]), action[2], action[3]
+        if action[0] == END or found.repair:
+            await self.tell(found.row)
+        await self.send_waiting()
+        try:
+            await self._follow(answer.source, request.newest_root)
+        except FwError as error:
+            node.hooks.state("error", what="follow", why=str(error))
+        return found
+
+    def _request(self) -> Request:
+        boot = self.node.boot
+
+        def measure():  # type: ignore[no-untyped-def]
+            yield from boot.verify()
+            return boot.verifier
+
+        return Request(
+            self.me,
+            boot.version,
+            self.root,
+            measure,
+            self.node.clock,
+            Counters(self.node.dropped),
+            len(self.courier.nodes),
+            random_int(63),
+            boot.record["h"] if boot.record else None,
+        )
+
+    async def tell(self, row: dict) -> None:
+        """Broadcast the verification log that `row` describes; kept for later when no verification node takes it."""
+        now = self.node.clock.now() or 0
+        outcome, version = row["o"].decode(), row["v"].decode()
+        data = await drive(log.verification_log(self.me, row["r"], row["res"], now, outcome, version, row["h"]))
+        if not await self.courier.tell(data):
+            self.node.unsent.append(data)
+            del self.node.unsent[:-MAX_UNSENT]
+
+    async def send_waiting(self) -> None:
+        """Try the logs again that no verification node has taken yet."""
+        waiting, self.node.unsent = self.node.unsent, []
+        for data in waiting:
+            if not await self.courier.tell(data):
+                self.node.unsent.append(data)
+
+    async def _follow(self, url: str, newest_root: int) -> None:
+        """Take newer trust roots, one after the other."""
+        while newest_root > self.root.number:
+            raw = await get("{}/root/{}".format(url, self.root.number + 1), MAX_ROOT, self.courier.local)
+            new = Root(raw)
+            await drive(self.root.check_next(new))
+            self.files.write(ROOT, raw)
+            self.root = new
+            self.node.hooks.state("root", number=new.number)

@@ -1,0 +1,17 @@
+"""What a check found, for the node that goes on with it after the checking code is let go."""
+
+
+class Found:
+    """What a check found: `answered`, by the verification node at `url`; `outcome` and `why` when it ended; else the
+    `release` to install (Contents), `peers` (L), `repair`; `row` is what a log of this exchange says.
+    """
+
+    def __init__(self) -> None:
+        self.answered = False
+        self.url = ""
+        self.outcome = ""
+        self.why = ""
+        self.release = None  # type: Contents | None
+        self.peers: list = []
+        self.repair = False
+        self.row: dict = {}
