@@ -40,8 +40,8 @@ def _check(data) -> bytes:  # type: ignore[no-untyped-def]
 
 
 class HeaderChain:
-    """The best branch that this board knows. `flash` has readinto(offset, buffer) and write(offset,
-    data), in order.
+    """The best branch that this board knows. `flash` has readinto(offset, buffer), write(offset,
+    data) in order, and sync().
     """
 
     def __init__(self, flash, genesis, keep: int = KEEP) -> None:  # type: ignore[no-untyped-def]
@@ -189,6 +189,7 @@ class HeaderChain:
         for index in range(first, len(heads)):
             height += 1
             self._append(height, heads[index], UNKNOWN if counters is None else counters[index])
+        self._flash.sync()
         return True
 
     def take(self, blobs: list, authority, now):  # type: ignore[no-untyped-def]
@@ -252,6 +253,7 @@ class HeaderChain:
             return False
         held = checkpoint.height <= self.height and self.hash_at(checkpoint.height) == checkpoint.hash
         self._set_base(checkpoint.link())
+        self._flash.sync()
         if not held:
             self.height = checkpoint.height
             self.hash = checkpoint.hash

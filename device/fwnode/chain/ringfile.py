@@ -1,4 +1,7 @@
-"""The header chain's flash: one file, written in place and flushed after each write."""
+"""The header chain's flash: one file, written in place.
+
+What is written since the last sync becomes durable in order, or (littlefs) all at once; a sync a batch spares flash.
+"""
 
 import os
 
@@ -6,7 +9,7 @@ from fwnode.chain.headers import FILE_SIZE
 
 
 class RingFile:
-    """A file of fixed size with readinto(offset, buffer) and write(offset, data)."""
+    """A file of fixed size with readinto(offset, buffer), write(offset, data) and sync()."""
 
     def __init__(self, path: str, size: int = FILE_SIZE) -> None:
         """Open the file; make it, or bring it to its size, when it is not there or short. Raises
@@ -29,9 +32,12 @@ class RingFile:
         self._file.readinto(buffer)
 
     def write(self, offset: int, data: bytes) -> None:
-        """Write the data at `offset`, and through to flash."""
+        """Write the data at `offset`."""
         self._file.seek(offset)
         self._file.write(data)
+
+    def sync(self) -> None:
+        """Make what was written durable."""
         self._file.flush()
 
     def close(self) -> None:
