@@ -224,7 +224,6 @@ class Supervisor:
         self._process = process
         if ours is not None:
             theirs.close()
-            self._port.leave_download()
             self._port.attach(ours.detach(), process.pid, raw=raw)
         try:
             forced = self._watch(process)
@@ -341,6 +340,7 @@ class Supervisor:
                     self._stop.set()
                 elif st.get(self.flash.state, st.CONTROL) != st.CONTROL_NONE:
                     self._download = False
+                    self._port.leave_download()
                 if not self._download:
                     return
                 continue

@@ -140,6 +140,7 @@ def monitor(
 @app.command()
 def firmware(
     board: str = BOARD,
+    source: Path = typer.Argument(None, help="Firmware folder with app.py (virtual); default: the example."),
     folder: Path = typer.Option(Path("build/firmware"), "--out", "-o", help="Where to put it."),
     model: str = typer.Option("thermometer", "--model", help="Model (virtual)."),
     version: str = typer.Option("1.0.0", "--version", help="Version (virtual)."),
@@ -152,7 +153,7 @@ def firmware(
     kind = boards.load(board)
     show = Show(as_json)
     if kind.platform == "virtual":
-        build.build_virtual(kind, folder, model, version, show)
+        build.build_virtual(kind, folder, model, version, show, source)
     else:
         build.build_real(kind, folder, show)
 

@@ -9,42 +9,38 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from fwchain import resources
 from fwchain.board import image
 from fwchain.board.boards import Board
 from fwchain.errors import SetupError
-from fwchain.flashing import mpy
 from fwchain.flashing.errors import FlashingError
 from fwchain.flashing.show import Show
+from fwchain.vendor import firmware as vendor
 
 MICROPYTHON_BOARDS = {
     "esp32": ("ESP32_GENERIC", "OTA"),
     "esp32s3": ("ESP32_GENERIC_S3", ""),
     "esp32c3": ("ESP32_GENERIC_C3", ""),
 }
-SECTOR = 4096
+EXAMPLE = "thermometer"
 
 
-def build_virtual(board: Board, folder: Path, model: str, version: str, show: Show) -> list[Path]:
-    """Build FOLDER/MODEL-VERSION.app.bin (a slot's image) and .full.bin (a whole flash's)."""
+def build_virtual(
+    board: Board, folder: Path, model: str, version: str, show: Show, source: Path | None = None
+) -> list[Path]:
+    """Build FOLDER/MODEL-VERSION.app.bin (a slot's image) and .full.bin (a whole flash's).
+
+    `source` is a maker's folder with app.py; by default the example application.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with show.step(f"building {model} {version} for a virtual board"):
-        app = image.build_image(model, version, firmware_files(), slot_size=board.table.ota_slots[0].size)
+        app = vendor.build(source or resources.folder("examples") / EXAMPLE, model, version)
         full = full_image(board, app)
     paths = [folder / f"{model}-{version}.app.bin", folder / f"{model}-{version}.full.bin"]
     for path, data in zip(paths, (app, full), strict=True):
         path.write_bytes(data)
         show.say(f"{path} ({len(data)} bytes)", file=str(path), bytes=len(data))
     return paths
-
-
-def firmware_files() -> dict[str, bytes]:
-    """fwnode and main.py, as a firmware carries them."""
-    package = mpy.package_folder()
-    files = {f"fwnode/{name}": data for name, data in image.collect(package).items()}
-    for name in mpy.HOST_ONLY:
-        files.pop(f"fwnode/{name}", None)
-    files["main.py"] = (mpy.device_folder() / "main.py").read_bytes()
-    return files
 
 
 def full_image(board: Board, app: bytes) -> bytes:
@@ -100,7 +96,7 @@ def build_real(board: Board, folder: Path, show: Show) -> Path:
         str(port),
         f"BOARD={name}",
         f"BUILD={out}",
-        f"FROZEN_MANIFEST={mpy.device_folder() / 'manifest.py'}",
+        f"FROZEN_MANIFEST={resources.device_file('manifest.py')}",
     ]
     command += [f"BOARD_VARIANT={variant}"] if variant else []
     with show.step(f"building MicroPython for {name} (some minutes)"):

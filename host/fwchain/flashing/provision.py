@@ -22,6 +22,7 @@ from fwnode.compat import run
 from fwnode.config import Config
 from fwnode.trust import cert
 
+VIRTUAL_WIFI = (("virtual", "virtual"),)  # a virtual board finds an access point of any name
 CERTIFICATE_DAYS = 5 * 365
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 
@@ -49,13 +50,14 @@ class Provisioned:
 def configuration(network: Network, board: Board, answers: Answers) -> dict[str, object]:
     """/fwchain/config.json of a board; raises ConfigError when a value is outside its limits."""
     config = network.config
+    wifi = answers.wifi or (VIRTUAL_WIFI if board.platform == "virtual" else ())
     values: dict[str, object] = {
         "network": network.name,
         "model": answers.model or config["board"]["model"],
         "platform": board.platform,
         "nodes": [answers.node or config.url],
         "port": config["board"]["port"],
-        "wifi": [list(one) for one in answers.wifi],
+        "wifi": [list(one) for one in wifi],
         "group": config["lan"]["group"],
         "group_port": config["lan"]["port"],
         "check_s": max(1, int(config["board"]["check_s"])),

@@ -77,7 +77,10 @@ def run(
             process.wait()
     output = "".join(lines)
     if hung.is_set():
-        raise FlashingError(f"{tool} got no answer from {port} in {timeout:.0f} s: reset the board and try again")
+        raise FlashingError(
+            f"{tool} got no answer from {port} for {idle or timeout:.0f} s: was it unplugged? "
+            "Reset the board and try again"
+        )
     if code:
         raise FlashingError(explain(tool, port, output))
     return output

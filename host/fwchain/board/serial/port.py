@@ -128,6 +128,9 @@ class SerialPort:
         def do() -> None:
             self._detach()
             self._was_raw = raw
+            if self._loader is not None:  # it was reset into download mode while this one started
+                os.close(fd)
+                return
             self._console = Console(fd, pid, raw)
             self._selector.register(fd, selectors.EVENT_READ, self._console)
             early, self._early = bytes(self._early), bytearray()

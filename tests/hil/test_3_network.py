@@ -1,0 +1,159 @@
+"""The board against a verification node that this suite starts: every message of C1, updates, resume, repair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hil_board import FIRST, MODEL, Board
+
+from fwchain import network as networks
+from fwchain.demo.processes import Node, free_ports
+from fwchain.demo.watch import Expected, Watch
+from fwchain.flashing.respin import respin
+
+CHECK_S = 2
+SEED_UPLOAD = 60_000  # bytes a second: so slow that a download can be interrupted
+
+
+@dataclass
+class World:
+    """The network that the board was provisioned for, and the image that it ran at first."""
+
+    board: Board
+    place: Path
+    image: bytes
+
+    def publish(self, version: str) -> int:
+        """Publish a release that differs from the first in its version alone; returns its size."""
+        folder = self.board.folder / "releases"
+        folder.mkdir(exist_ok=True)
+        image = folder / f"respun-{version}.bin"
+        image.write_bytes(respin(self.image, version))
+        for words in (
+            ("build", "--version", version, "--image", image, "--platform", self.board.kind.platform, "--out", folder),
+            ("sign", folder / f"{MODEL}-{version}.torrent"),
+            ("publish", folder / f"{MODEL}-{version}.torrent"),
+        ):
+            self.board.fwchain("release", *words, "--network", self.place)
+        return image.stat().st_size
+
+    def messages(self) -> str:
+        """All that was said to and by the verification node so far."""
+        return (self.board.folder / "trace.txt").read_text()
+
+    def provision(self, version: str) -> None:
+        """Provision the board by the command."""
+        ssid, key = self.board.options.wifi
+        wifi = ["--wifi-ssid", ssid, "--wifi-key", key] if ssid else []
+        where = ["--board", self.board.kind.name, "--port", self.board.port]
+        self.board.fwchain("board", "provision", *where, "--network", self.place, "--version", version, *wifi)
+
+
+@pytest.fixture(scope="module")
+def world(board: Board) -> Iterator[World]:
+    """A network, its verification node, and the board provisioned for it."""
+    board.needs_network()
+    port = free_ports(4)
+    place = board.folder / "network"
+    board.fwchain(
+        *("init", place, "--yes", "--name", "hil", "--model", MODEL, "--port", port, "--check-s", CHECK_S),
+        *("--address", board.options.address or "127.0.0.1"),
+        *("--set", f"lan.port={port + 3}", "--set", f"node.seed_upload={SEED_UPLOAD}"),
+    )
+    address, length = board.ask(
+        "[slot.address, slot.image_length]", "from fwnode.update.slots import Slots\nslot = Slots().running"
+    )
+    made = World(board, place, board.read(address, length))
+    node = Node(place, board.folder / "node.log")
+    try:
+        watch = Watch(node.check)
+        watch.add("node", networks.load(place).events)
+        watch.expect({"node": [Expected("serving")]}, 60)
+        made.publish(FIRST)
+        made.provision(FIRST)
+        yield made
+    finally:
+        node.stop()
+
+
+def said(world: World, *types: str) -> None:
+    """Every message of these types was seen by the verification node."""
+    text = world.messages()
+    missing = [name for name in types if name not in text]
+    assert not missing, f"no {missing} in {world.board.folder / 'trace.txt'}"
+
+
+def test_c1_1_current_and_untampered(world: World, figure: Any) -> None:
+    with world.board.listening() as console:
+        console.reset(world.board)
+        started = console.wait("started", 60)
+        figure("reset to running node, ms", started["ms"])
+        console.wait("current", 120, version=FIRST)
+    said(world, "req_verchk", "res_verchk", "req_verification", "res_verification", "verification_log")
+
+
+def test_c1_2_update_and_confirmation(world: World) -> None:
+    size = world.publish("1.0.1")
+    with world.board.listening() as console:
+        console.reset(world.board)
+        console.wait("offered", 120, version="1.0.1", repair=False)
+        assert console.wait("downloaded", 300, version="1.0.1")["size"] == size
+        console.wait("installed", 120, version="1.0.1")
+        console.wait("self-test", 120, version="1.0.1", passed=True)
+        console.wait("confirmed", 120, version="1.0.1")
+        console.wait("updated", 60, version="1.0.1")
+        console.wait("current", 120, version="1.0.1")
+    said(world, "req_download", "res_download")
+
+
+def test_a_pulled_reset_line_resumes(world: World, figure: Any) -> None:
+    """What was downloaded before the reset is not fetched again."""
+    import time
+
+    size = world.publish("1.0.2")
+    with world.board.listening() as console:
+        console.reset(world.board)
+        console.wait("offered", 120, version="1.0.2")
+        time.sleep(0.6 * size / SEED_UPLOAD)
+        console.reset(world.board)
+        console.wait("started", 60)
+        fetched = sum(console.wait("downloaded", 300, version="1.0.2")["down"].values())
+        console.wait("current", 180, version="1.0.2")
+    figure("fetched again after a reset at 60 %, bytes of", f"{fetched} of {size}")
+    assert fetched < size
+
+
+def test_c1_1_not_equal_is_repaired(world: World) -> None:
+    """The board says 1.0.3 but runs another image: it finds the difference and installs 1.0.3 anew."""
+    world.publish("1.0.3")
+    world.provision("1.0.3")
+    with world.board.listening() as console:
+        console.reset(world.board)
+        console.wait("tampered", 120, version="1.0.3")
+        console.wait("offered", 60, version="1.0.3", repair=True)
+        console.wait("installed", 300, version="1.0.3")
+        console.wait("confirmed", 120, version="1.0.3")
+        console.wait("current", 120, version="1.0.3")
+    said(world, "req_metadata", "res_metadata")
+
+
+def test_flipped_byte_in_the_running_slot(world: World) -> None:
+    """A byte of the running slot changed behind the board's back."""
+    virtual = world.board.needs_virtual("a real chip does not let its running slot be changed behind its back")
+    slots = virtual.status()["slots"]
+    number = next(index for index, slot in enumerate(slots) if slot["running"])
+    with world.board.listening() as console:
+        virtual.flip(180, slot=number)  # in the description, in the field of the ELF's hash
+        console.wait("tampered", 120, version="1.0.3")
+        console.wait("installed", 300, version="1.0.3")
+        console.wait("current", 180, version="1.0.3")
+
+
+def test_the_chain_holds_it_all(world: World) -> None:
+    network = networks.load(world.place)
+    assert network.name == "hil"
+    world.board.fwchain("chain", "verify", world.place)
