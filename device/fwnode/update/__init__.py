@@ -10,8 +10,7 @@ The node calls these; nothing here talks to the network or keeps a clock. Order 
     yield from install.finish()             # read back, record, switch; then reset
 """
 
-import sys
-
+from fwnode.compat import forget
 from fwnode.errors import FwError
 
 
@@ -43,7 +42,15 @@ class Refused(UpdateError):
         self.reason = reason
 
 
-_RARE = ("trial", "failures", "otadata", "folders", "install", "image")
+RARE = (
+    "fwnode.update.trial",
+    "fwnode.update.failures",
+    "fwnode.update.otadata",
+    "fwnode.update.folders",
+    "fwnode.update.install",
+    "fwnode.update.salvage",
+    "fwnode.update.image",
+)
 
 
 def let_go() -> None:
@@ -51,8 +58,4 @@ def let_go() -> None:
 
     To be called after an installation that came to nothing; `Boot.check` and `Boot.confirm` call it themselves.
     """
-    if sys.implementation.name == "micropython":
-        package = sys.modules[__name__]
-        for name in _RARE:
-            if sys.modules.pop(__name__ + "." + name, None) and hasattr(package, name):
-                delattr(package, name)
+    forget(*RARE)

@@ -107,7 +107,7 @@ class Boot:
             release = Contents(Release(raw))
         except FwError:
             return None
-        release.metainfo = b""  # the file has it
+        release.metainfo = b""  # type: ignore[attr-defined]  # the file has it
         return release
 
     @property

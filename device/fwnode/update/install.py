@@ -114,6 +114,17 @@ class Install:
             self.boot.keys.drop("pend")
             raise
 
+    @property
+    def place(self) -> str:
+        """Where the release goes: the slot's label, or the folder."""
+        return self.slot.label if self.slot else self.storage.folder
+
+    def salvage(self):  # type: ignore[no-untyped-def]
+        """Steps: for a repair, before the download: copy what is still right of what runs; returns how many pieces."""
+        from fwnode.update.salvage import salvage
+
+        return (yield from salvage(self.boot.stream, self.release, self.storage))
+
     def reject(self) -> None:
         """The release can never boot here: refuse it from now on."""
         row = self._failures.find(self.release.verifier)
