@@ -1,0 +1,172 @@
+"""A whole network for the update tests: `fwchain serve` as a process, virtual boards, a vendor; nothing stays behind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fwchain import network, resources, tls
+from fwchain.board.enrol import enrol
+from fwchain.board.image import filler
+from fwchain.board.virtual import VirtualBoard
+from fwchain.config import Config
+from fwchain.demo.processes import Node, free_ports
+from fwchain.events import Reader
+from fwchain.network import Plan
+from fwchain.vendor import build, firmware
+from fwchain.vendor.publish import publish
+from fwnode.compat import run
+from fwnode.trust import release as release_
+from fwnode.trust.release import Release
+
+MODEL = "thermometer"
+WAIT_S = 60.0
+POLL_S = 0.02
+DAY_S = 86400
+
+
+class Update:
+    """One release: M, and the firmware's bytes."""
+
+    def __init__(self, release: Release, image: bytes) -> None:
+        self.release = release
+        self.image = image
+
+
+class Fleet:
+    """A network in a folder; use it as a context manager."""
+
+    def __init__(self, folder: Path, **node: Any) -> None:
+        """`node` replaces values of the configuration's section [node]."""
+        self.folder = folder
+        port = free_ports(6)
+        section = {"port": port, "publish_port": port + 1, "seed_port": port + 2, "block_s": 0.3, **node}
+        self.config = Config(
+            {"node": section, "lan": {"port": port + 3}, "board": {"port": port + 4}, "release": {"epoch": 1}}
+        )
+        self.network = network.create(folder / "network", Plan(config=self.config, difficulty=2000))
+        self.boards: list[VirtualBoard] = []
+        self.node: Node | None = None
+        self._events = Reader(self.network.events)
+        self._seen: dict[str, list[dict[str, Any]]] = {}
+
+    def __enter__(self) -> Fleet:
+        self.serve()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for board in self.boards:
+            board.close()
+        if self.node:
+            self.node.stop()
+
+    # the verification node
+
+    def serve(self) -> None:
+        """Start the verification node and wait until it answers."""
+        self.node = Node(self.network.folder, self.folder / "node.log")
+        self.wait_node("serving")
+
+    def kill_node(self) -> None:
+        """End it as a power cut does."""
+        assert self.node is not None
+        self.node.process.kill()
+        self.node.process.wait()
+
+    def wait_node(self, kind: str, timeout: float = WAIT_S, **fields: Any) -> dict[str, Any]:
+        """The next event of the verification node with these fields."""
+
+        def more() -> list[dict[str, Any]]:
+            assert self.node is not None
+            self.node.check()
+            return self._events.read()
+
+        return self._wait("node", more, kind, timeout, fields)
+
+    # boards
+
+    def board(self, running: Update, name: str = "", **changes: Any) -> VirtualBoard:
+        """A board that runs `running`, powered on; it checks twice a second unless `changes` say otherwise."""
+        board = VirtualBoard.create(self.folder / (name or f"board-{len(self.boards) + 1}"))
+        board.flash_image(0, running.image)
+        enrol(board, self.network, running.release, **{"check_s": 0.5, "retry_s": 0.5, **changes})
+        self.boards.append(board)
+        board.start()
+        return board
+
+    def wait(self, board: VirtualBoard, kind: str, timeout: float = WAIT_S, **fields: Any) -> dict[str, Any]:
+        """The board's next event with these fields; an assertion with its console's end when it does not come."""
+        try:
+            return self._wait(board.name, board.events, kind, timeout, fields)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{board.console()[-3000:]}") from None
+
+    def _wait(
+        self,
+        name: str,
+        more: Callable[[], list[dict[str, Any]]],
+        kind: str,
+        timeout: float,
+        fields: dict[str, Any],
+    ) -> dict[str, Any]:
+        waiting = self._seen.setdefault(name, [])
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            waiting.extend(more())
+            while waiting:
+                event = waiting.pop(0)
+                if event["event"] == kind and all(event.get(key) == value for key, value in fields.items()):
+                    return event
+            time.sleep(POLL_S)
+        raise AssertionError(f"{name}: no event {kind} {fields} within {timeout} s")
+
+    # the vendor
+
+    def release(
+        self, version: str, size: int = 0, broken: bool = False, app: str = "", **statement: Any
+    ) -> Update:
+        """Build and sign a release; `size` bytes of filler, `broken`: its self-test fails, `app`: its application."""
+        source = self.folder / f"source-{version}-{len(list(self.folder.iterdir()))}"
+        shutil.copytree(resources.folder("examples") / MODEL, source)
+        values = json.loads((source / "calibration.json").read_text())
+        if size:
+            content = filler(f"tests {version}", size)
+            (source / "filler.bin").write_bytes(content)
+            values["filler"] = hashlib.sha256(content).hexdigest()
+        if broken:
+            values["offset"] = 400.0
+        (source / "calibration.json").write_text(json.dumps(values))
+        if app:
+            (source / "app.py").write_text(app)
+        return self.sign(version, firmware.build(source, MODEL, version), **statement)
+
+    def sign(self, version: str, image: bytes, **statement: Any) -> Update:
+        """A signed release of this image."""
+        now = int(time.time())
+        values = {"issued": now - 5, "expires": now + DAY_S, "epoch": 1, "node_url": self.config.url, **statement}
+        metainfo = build.metainfo(build.Statement(MODEL, "virtual", version, **values), [("fw.bin", "slot", image)])
+        return Update(Release(run(release_.sign(metainfo, self.network.private("vendor")))), image)
+
+    def publish(self, update: Update) -> None:
+        """Publish over mutual TLS."""
+        path = self.folder / "fw.bin"
+        path.write_bytes(update.image)
+        folder = self.network.folder / "tls"
+        context = tls.client(folder / "vendor.crt", self.network.key_files("vendor")[0], folder / "node.crt")
+        publish(self.network.publish_url, context, update.release, [path], lambda count: None)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The verification logs in the chain, oldest first."""
+        from fwchain.chainstore import Store
+        from fwchain.chainstore.show import summaries
+
+        store = Store(self.network.database, self.network.genesis.data, [root.data for root in self.network.roots])
+        try:
+            return [log for row in summaries(store, 1, 200) for log in row["logs"]]
+        finally:
+            store.close()
