@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from chain_parts import DIFFICULTY, TIME, Network, key
-from fwchain.chainstore import Orphan, Store, StoreError
+from fwchain.chainstore import Miner, Orphan, Store, StoreError
 from fwchain.chainstore.audit import AuditError, blocks_of, verify_blocks, verify_chain
 from fwnode.chain import ChainError, checkpoint, head
 from fwnode.compat import run
+from fwnode.errors import FwError
 from fwnode.trust import Untrusted, root
 from fwnode.wire.bencode import decode, encode
 
@@ -23,8 +26,16 @@ def net() -> Network:
 
 
 @pytest.fixture
-def store(net: Network, tmp_path: Path) -> Store:
-    return Store(tmp_path / "chain.db", net.genesis.data, [net.root_data], lambda: NOW)
+def place(tmp_path: Path) -> str:
+    """A new database: its URL. tests/interop runs this file on PostgreSQL too."""
+    return f"sqlite:///{tmp_path / 'chain.db'}"
+
+
+@pytest.fixture
+def store(net: Network, place: str) -> Iterator[Store]:
+    opened = Store(place, net.genesis.data, [net.root_data], lambda: NOW)
+    yield opened
+    opened.close()
 
 
 def grow(store: Store, net: Network, parent: head.Link, numbers: list[int], time: int = TIME + 100) -> head.Link:
@@ -37,23 +48,50 @@ def grow(store: Store, net: Network, parent: head.Link, numbers: list[int], time
     return parent
 
 
-def test_a_new_store_is_at_genesis_and_another_network_is_refused(net: Network, store: Store, tmp_path: Path) -> None:
+def test_a_new_store_is_at_genesis_and_another_network_is_refused(net: Network, store: Store, place: str) -> None:
     tip = store.tip()
     assert (tip.height, tip.hash, tip.counter, tip.announcement) == (0, net.genesis.hash, 0, b"")
     other = Network(difficulty=DIFFICULTY + 1)
     with pytest.raises(StoreError, match="another network"):
-        Store(tmp_path / "chain.db", other.genesis.data, [other.root_data])
+        Store(place, other.genesis.data, [other.root_data])
     with pytest.raises(Untrusted):
-        Store(tmp_path / "new.db", net.genesis.data, [run(root.build(net.root_body(1, [b"x" * 20]), [net.owner]))])
+        Store(place, net.genesis.data, [run(root.build(net.root_body(1, [b"x" * 20]), [net.owner]))])
 
 
-def test_blocks_are_kept_over_a_restart(net: Network, store: Store, tmp_path: Path) -> None:
+def test_blocks_are_kept_over_a_restart(net: Network, store: Store, place: str) -> None:
     link = grow(store, net, net.genesis.link(), [1, 2, 3])
     store.add_log(net.log(4))
     store.close()
-    again = Store(tmp_path / "chain.db", net.genesis.data, [net.root_data], lambda: NOW)
+    again = Store(place, net.genesis.data, [net.root_data], lambda: NOW)
     assert again.tip().hash == link.hash and again.pool() == [net.log(4)]
     assert verify_chain(again, NOW).logs == 3
+    again.close()
+
+
+def test_two_processes_on_one_database_add_and_mine_at_once(net: Network, store: Store, place: str) -> None:
+    """Workers of one verification node, here threads with a store of their own."""
+    logs = [net.log(n) for n in range(40)]
+    errors: list[Exception] = []
+
+    def work(mine: list[bytes]) -> None:
+        own = Store(place, net.genesis.data, [net.root_data], lambda: NOW)
+        try:
+            for log in mine:
+                own.add_log(log)
+            Miner(own, net.node).flush()
+        except FwError as error:
+            errors.append(error)
+        finally:
+            own.close()
+
+    threads = [threading.Thread(target=work, args=(logs[n::3],)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    Miner(store, net.node).flush()
+    assert all("already in this branch" in str(error) for error in errors)  # another was a moment earlier
+    assert verify_chain(store, NOW).logs == 40 and store.pool() == []
 
 
 def test_block_header_and_head_by_height_and_hash(net: Network, store: Store) -> None:

@@ -52,6 +52,7 @@ class Miner:
         self._on_error = on_error
         self._wake = threading.Condition()
         self._stopping = False
+        self._overtaken = False
         self._thread: threading.Thread | None = None
         self._oldest: float | None = None  # when the oldest waiting log was seen, by the monotonic clock
 
@@ -78,12 +79,16 @@ class Miner:
     def flush(self) -> list[Added]:
         """Make blocks, in the caller's thread, until nothing waits."""
         made = []
-        while (added := self.mine_once()) is not None:
-            made.append(added)
-        return made
+        while True:
+            added = self.mine_once()
+            if added is not None:
+                made.append(added)
+            elif not self._overtaken:
+                return made
 
     def mine_once(self) -> Added | None:
         """One block of what waits now; None when nothing does, or another block came first."""
+        self._overtaken = False
         release = self._release()
         chosen = self._logs(MAX_BLOCK - OVERHEAD - (len(release) if release else 0))
         if not chosen and release is None:
@@ -94,6 +99,9 @@ class Miner:
         root = max(self.store.root.number, link.root)
         head = self._mine(assemble(link, now, self.store.genesis.difficulty, root, field), link.hash)
         if head is None:
+            return None
+        if self.store.tip().hash != link.hash:
+            self._overtaken = True  # by another worker or node: what it left goes into the next block
             return None
         sender = {"pu": self._public}
         data = compat.run(sign(self._private, self.store.net, head, link.counter, root, sender, field))
@@ -115,6 +123,7 @@ class Miner:
             if self._stopping:
                 return None
             if slices % SLICES_BETWEEN_LOOKS == 0 and self.store.tip().hash != parent:
+                self._overtaken = True
                 return None
 
     def _checkpoint(self) -> None:

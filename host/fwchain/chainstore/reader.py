@@ -58,6 +58,8 @@ class Reader:
         of it is kept.
         """
         with named("write"), self._writing.begin() as connection:
+            if connection.dialect.name == "postgresql":  # one writer at a time, as SQLite has it
+                connection.execute(sa.text("LOCK TABLE chain_block IN SHARE ROW EXCLUSIVE MODE"))
             yield connection
 
     @contextmanager
