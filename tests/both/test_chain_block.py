@@ -150,6 +150,15 @@ def test_3_2_model_name_firmware_version_and_verifier():
     assert (log.model, log.version, log.verifier) == (MODEL, "1.0.0", crypto.sha256(b"firmware 1.0.0"))
 
 
+def test_a_response_node_makes_and_checks_a_block_of_eight_logs():
+    net = network()
+    join = crypto.sha256(b"join")
+    logs = [net.confirmation(number, 1, 2, join) for number in range(3, 10)] + [net.log(1)]
+    link = net.genesis.link()
+    data = net.by_board(2, link, logs)
+    assert net.check(data, link).counter == 8 and len(data) < 5200
+
+
 def test_a_block_is_small():
     net = network()
     one = len(net.by_board(1, net.genesis.link(), [net.log(1)]))

@@ -195,6 +195,21 @@ def test_no_sync_below_a_checkpoint(world: World) -> None:
     assert ours.tip().height == 4
 
 
+def test_a_checkpoint_comes_with_the_sync(world: World) -> None:
+    ours, theirs = world.store(), world.store()
+    world.grow(theirs, 4, 1)
+    link = theirs.link(header.hash_of(theirs.headers(2, 1)))
+    unsigned = checkpoint.build(world.net.net, link)
+
+    async def use(remote: Remote) -> None:
+        assert await remote.get("/chain/checkpoint", 999) is None
+        theirs.set_checkpoint(run(checkpoint.sign(unsigned, world.net.net, world.net.node)))
+        await sync(ours, remote)
+        assert ours.checkpoint().height == 2  # type: ignore[union-attr]
+
+    world.serve(theirs, use)
+
+
 def test_false_nodes(world: World) -> None:
     theirs = world.store()
     world.grow(theirs, 6, 1)
@@ -218,6 +233,7 @@ def test_false_nodes(world: World) -> None:
     heads = theirs.headers(1, 6)
     third = theirs.block(3) or b""
     forged = encode({**decode(third), "sig": bytes(64)})
+    unsigned = checkpoint.build(world.net.net, theirs.link())
     no_work = heads[:172] + bytes(4) + heads[176:]
     far = json.dumps({"height": 10**6, "hash": "ab" * 32})
 
@@ -238,6 +254,8 @@ def test_false_nodes(world: World) -> None:
             "block 3: signature",
             2,
         ),
+        ({"checkpoint": lambda _: b"junk"}, "checkpoint", 6),
+        ({"checkpoint": lambda _: unsigned}, "0 of 1 verification nodes", 6),
         ({"pool": lambda _: b"l1:ae"}, "", 6),
         ({"pool": lambda _: b"junk"}, "pool", 6),
         ({"tip": lambda _: far.encode()}, "", 6),

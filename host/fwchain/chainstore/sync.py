@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import aiohttp
 
 from fwchain.chainstore.reader import MAX_HEADERS
-from fwchain.chainstore.store import Store
+from fwchain.chainstore.store import Orphan, Store
 from fwchain.errors import HostError, Unreachable
 from fwnode.chain import header
+from fwnode.chain.checkpoint import MAX_CHECKPOINT
 from fwnode.chain.head import MAX_BLOCK, Head
 from fwnode.errors import FwError
 from fwnode.trust.root import MAX_ROOT
@@ -117,6 +118,7 @@ async def sync(store: Store, remote: Remote, with_pool: bool = True) -> Synced:
     height, digest = await remote.tip()
     if await asyncio.to_thread(store.block, digest) is None and digest != store.genesis.hash:
         await _blocks(store, remote, height, digest, result)
+    await _checkpoint(store, remote)
     if with_pool:
         result.logs = await _pool(store, remote)
     result.height = (await asyncio.to_thread(store.tip)).height
@@ -138,6 +140,21 @@ async def _roots(store: Store, remote: Remote) -> int:
         except FwError as error:
             raise SyncError(f"{remote.url}: trust root {known + 1}: {error}") from error
     return len(found) - known
+
+
+async def _checkpoint(store: Store, remote: Remote) -> None:
+    """Take the remote's checkpoint when its block is here and verification nodes signed it."""
+    data = await remote.get("/chain/checkpoint", MAX_CHECKPOINT)
+    if data is None:
+        return
+    try:
+        await asyncio.to_thread(store.set_checkpoint, data)
+    except Orphan:
+        return  # of a branch that is not here (yet)
+    except HostError:
+        raise
+    except FwError as error:
+        raise SyncError(f"{remote.url}: checkpoint: {error}") from error
 
 
 async def _blocks(store: Store, remote: Remote, height: int, digest: bytes, result: Synced) -> None:

@@ -2,7 +2,8 @@
 
 GET /chain/genesis              block 0, encoded
 GET /chain/tip                  JSON: height, hash, counter, time, head (signed, hex), checkpoint
-(hex or null) GET /chain/headers?from=&count= headers of 88 bytes, one after the other
+(hex or null) GET /chain/checkpoint           the newest checkpoint, encoded; 404 when there is none
+GET /chain/headers?from=&count= headers of 88 bytes, one after the other
 GET /chain/heads?from=&count=   bencoded list of signed heads
 GET /chain/block/HASH|HEIGHT    a block, encoded
 GET /chain/proof/DIGEST         the inclusion of the record with this SHA-256; ?file=1: the whole
@@ -51,6 +52,10 @@ def routes(store: Store) -> list[web.RouteDef]:
             }
         )
 
+    async def checkpoint(_: web.Request) -> web.Response:
+        found = await asyncio.to_thread(store.checkpoint)
+        return _binary(found.data if found else None)
+
     async def headers(request: web.Request) -> web.Response:
         first, count = _range(request, MAX_HEADERS)
         return _binary(await asyncio.to_thread(store.headers, first, count))
@@ -81,6 +86,7 @@ def routes(store: Store) -> list[web.RouteDef]:
     handlers = {
         "/chain/genesis": genesis,
         "/chain/tip": tip,
+        "/chain/checkpoint": checkpoint,
         "/chain/headers": headers,
         "/chain/heads": heads,
         "/chain/block/{which}": block,
