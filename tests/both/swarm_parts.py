@@ -1,6 +1,7 @@
 """What the swarm's tests share: a release made on the spot, a storage in a file, and a node's port."""
 
 import hashlib
+import sys
 
 from fwnode.net.tcp import address, close
 from fwnode.swarm import SECTOR
@@ -69,7 +70,7 @@ class FileStorage:
                 while left > 0:
                     file.write(blank)
                     left -= SECTOR
-        self.file = open(path, "r+b")
+        self.file = open(path, "r+b", 0) if sys.implementation.name != "micropython" else open(path, "r+b")
         self.size = size
         self.writes = bytearray((size + SECTOR - 1) // SECTOR)
 
@@ -80,7 +81,6 @@ class FileStorage:
             self.writes[sector] += 1
         self.file.seek(offset)
         self.file.write(data)
-        self.file.flush()
 
     def readinto(self, offset, buffer):
         self.file.seek(offset)

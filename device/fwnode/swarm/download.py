@@ -19,8 +19,8 @@ STRIKES = 3  # a violation is one, a bad piece all
 class Download(Seeder):
     """Fetches `release` into `storage` (`write`, `readinto`): `await run()`, then it seeds on until `close()`.
 
-    `peers` is L: (ip, port) or (ip, port, complete). `check_first(sector)` may refuse the stream by its first 4 KiB
-    before anything is written. The class attributes are limits in milliseconds that tests and boards may change.
+    `peers` is L: (ip, port) or (ip, port, complete). `check_first(sector)` (or else the storage's own)
+    may refuse the stream by its first 4 KiB before anything is written. The class attributes are limits in milliseconds that tests and boards may change.
     """
 
     sources = 3  # peers that are asked at once, each with a buffer of one sector
@@ -53,7 +53,7 @@ class Download(Seeder):
         none = bytearray((release.piece_count + 7) >> 3)
         buffers = buffers or Buffers(self.sources)
         super().__init__(release, storage, peer_id, local_ip, port, trackers, up_rate, none, on_event, buffers)
-        self.pieces = Pieces(release, storage, none, check_first)
+        self.pieces = Pieces(release, storage, none, check_first or getattr(storage, "check_first", None), self.up_view)
         self.web_seeds = list(release.web_seeds if web_seeds is None else web_seeds)
         self.buffers = list(buffers.sectors)
         self.dialler = Dialler(self, peers)

@@ -9,7 +9,7 @@ import struct
 
 from fwnode.compat import ticks_diff, ticks_ms
 from fwnode.swarm import BLOCK, SECTOR, SwarmError, Violation, bitfield, wire
-from fwnode.swarm.streams import put, recv, recv_all, room, send_all
+from fwnode.swarm.streams import prompt, put, recv, recv_all, room, send_all
 
 
 class Peer:
@@ -43,13 +43,14 @@ class Peer:
         self.asked = []  # type: list
         self.late = []  # type: list
         self.depth = 2
-        self.pace = 100
+        self.pace = 40
 
     async def run(self) -> None:
         """Serve the connection until it ends; `ended` says why. Never raises but for what breaks the hub itself."""
         self.task = asyncio.current_task()
         writing = None
         try:
+            prompt(self.writer)
             self.hub.joined(self)
             writing = asyncio.create_task(self._write())
             await self._read()

@@ -36,10 +36,10 @@ class Pieces:
     """Which pieces are held, on their way, and missing; writes to `storage`.
 
     `check_first(sector)` is asked about the stream's first 4 KiB before anything is written; what it raises is the
-    download's end, once the piece that says so has proved genuine.
+    download's end, once the piece that says so has proved genuine. `buffer` (a sector) is used between two waits only.
     """
 
-    def __init__(self, release, storage, have: bytearray, check_first=None) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, release, storage, have: bytearray, check_first, buffer) -> None:  # type: ignore[no-untyped-def]
         self.release = release
         self.storage = storage
         self.have = have
@@ -48,7 +48,7 @@ class Pieces:
         self.alone = set()  # type: set
         self.avail = bytearray(release.piece_count)
         self.todo = []  # type: list
-        self.buffer = memoryview(bytearray(SECTOR))
+        self.buffer = buffer
 
     def resume(self):  # type: ignore[no-untyped-def]
         """Steps: hash what the storage holds, and keep what is right; one piece a step."""

@@ -7,7 +7,7 @@ address, announces. `Download` builds on it.
 import asyncio
 
 from fwnode.compat import const, randbelow, ticks_add, ticks_diff, ticks_ms
-from fwnode.swarm import SECTOR, Buffers, Violation, bitfield, wire
+from fwnode.swarm import Buffers, Violation, bitfield, wire
 from fwnode.swarm.announce import Announcer
 from fwnode.swarm.peer import Peer
 from fwnode.swarm.streams import send_all

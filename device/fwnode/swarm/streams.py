@@ -10,6 +10,13 @@ from fwnode.swarm import SwarmError
 if MICROPYTHON:
     from asyncio import core
 
+    def prompt(writer) -> None:  # type: ignore[no-untyped-def]
+        """Send small messages at once (TCP_NODELAY); a port that lacks the option does without."""
+        try:
+            writer.s.setsockopt(6, 1, 1)
+        except (OSError, ValueError):
+            pass
+
     def recv(reader, view):  # type: ignore[no-untyped-def]
         """Wait for bytes and read them into `view`; returns the count, 0 at the end of the stream."""
         sock = reader.s
@@ -29,6 +36,9 @@ if MICROPYTHON:
             yield core._io_queue.queue_write(writer.s)
 
 else:
+
+    def prompt(writer) -> None:  # type: ignore[no-untyped-def]
+        """Send small messages at once: asyncio does by itself."""
 
     async def recv(reader, view):  # type: ignore[no-untyped-def]
         """Wait for bytes and read them into `view`; returns the count, 0 at the end of the stream."""
