@@ -4,7 +4,7 @@ import os
 
 import fake_esp32
 from fwnode.update.files import remove_tree
-from fwnode.update.storage import folder_of
+from fwnode.update.stream import folder_of
 from support import run
 from update_node import Node, filler, release_of
 

@@ -6,7 +6,8 @@ import fake_esp32
 from fwnode.update import ImageError, StorageError
 from fwnode.update.files import FileStore, remove_tree
 from fwnode.update.slots import Slots
-from fwnode.update.storage import Storage, Stream, folder_of
+from fwnode.update.storage import Storage
+from fwnode.update.stream import Stream, folder_of
 from fwnode.update.verify import verifier_steps
 from support import raises, run
 from update_node import filler, release_of

@@ -5,7 +5,7 @@ import os
 import fake_esp32
 from fwnode.update import storage, trial
 from fwnode.update.files import remove_tree
-from fwnode.update.storage import folder_of
+from fwnode.update.stream import folder_of
 from update_node import Node, filler, release_of
 
 ROOT = "/tmp/fwchain-folders-{}".format(os.urandom(6).hex())

@@ -50,6 +50,8 @@ RARE = (
     "fwnode.update.install",
     "fwnode.update.salvage",
     "fwnode.update.image",
+    "fwnode.update.storage",
+    "fwnode.update.target",
 )
 
 

@@ -8,7 +8,7 @@ from fwnode.update import ImageError, let_go
 from fwnode.update.files import FileStore
 from fwnode.update.keys import KeyStore
 from fwnode.update.slots import Slots
-from fwnode.update.storage import ROOT, Stream
+from fwnode.update.stream import ROOT, Stream
 from fwnode.update.verify import verifier_steps
 
 RUNNING_M = "running.m"  # M of the confirmed release

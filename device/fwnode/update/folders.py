@@ -6,7 +6,7 @@ on it at each boot and has done so before any of this runs; so NEW here means th
 
 from fwnode.compat import const
 from fwnode.update.otadata import ABORTED, NEW, PENDING, VALID
-from fwnode.update.storage import folder_of
+from fwnode.update.stream import folder_of
 
 TRIES = const(2)  # boots of a trial
 

@@ -8,7 +8,8 @@ from fwnode.update.boot import PENDING_M, Boot, version_key
 from fwnode.update.failures import Failures
 from fwnode.update.image import chip_of
 from fwnode.update.slots import SECTOR
-from fwnode.update.storage import Storage, folder_of
+from fwnode.update.storage import Storage
+from fwnode.update.stream import folder_of
 from fwnode.update.trial import arm, clean
 from fwnode.update.verify import verifier_steps
 

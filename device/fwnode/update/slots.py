@@ -8,7 +8,6 @@ from fwnode.compat import const
 from fwnode.update import SlotError, StorageError
 
 SECTOR = const(4096)
-_IOCTL_ERASE = const(6)
 _OTA_0 = const(0x10)  # sub-type of the first OTA slot
 
 
@@ -31,7 +30,7 @@ class SlotView:
         try:
             self.part.readblocks(offset // SECTOR, buf, offset % SECTOR)
         except OSError as error:
-            raise _flash("read", self.label, offset, error)
+            raise flash_error("read", self.label, offset, error)
 
     @property
     def image(self):  # type: ignore[no-untyped-def]
@@ -53,36 +52,6 @@ class SlotView:
         return self.image.version
 
 
-class TargetSlot(SlotView):
-    """The slot that does not run: written by sector, then made the one to boot."""
-
-    def write(self, offset: int, buf) -> None:  # type: ignore[no-untyped-def]
-        """Erase and program from `offset` (a sector's start); raises StorageError.
-
-        A last part shorter than a sector is programmed after an erase of the whole sector.
-        """
-        if offset % SECTOR or offset < 0 or offset + len(buf) > self.size:
-            raise StorageError("slot {}: {} bytes at {}, size {}".format(self.label, len(buf), offset, self.size))
-        self._image = None
-        whole = len(buf) // SECTOR * SECTOR
-        try:
-            if whole:
-                self.part.writeblocks(offset // SECTOR, buf if whole == len(buf) else buf[:whole])
-            if whole < len(buf):
-                sector = (offset + whole) // SECTOR
-                self.part.ioctl(_IOCTL_ERASE, sector)
-                self.part.writeblocks(sector, buf[whole:], 0)
-        except OSError as error:
-            raise _flash("write", self.label, offset, error)
-
-    def set_boot(self) -> None:
-        """Boot from this slot next time; raises SlotError when the boot loader's own check refuses the image."""
-        try:
-            self.part.set_boot()
-        except OSError as error:
-            raise SlotError("slot {}: set_boot: {}".format(self.label, error))
-
-
 class Slots:
     """The running slot and the one to write; `partition` is the class to use (default `esp32.Partition`)."""
 
@@ -91,20 +60,19 @@ class Slots:
             from esp32 import Partition as partition  # type: ignore[no-redef]
         self.partition = partition
         self.running = SlotView(partition(partition.RUNNING))
-        self._target = None  # type: TargetSlot | None
 
     @property
-    def target(self) -> TargetSlot:
-        """The slot to write; raises SlotError on a board without a second one."""
-        if self._target is None:
-            try:
-                self._target = TargetSlot(self.running.part.get_next_update())
-            except OSError:
-                raise SlotError("no second app slot: flash an OTA layout (two slots and otadata)")
-            if self._target.address == self.running.address:
-                self._target = None
-                raise SlotError("no second app slot: the next one is the running one")
-        return self._target
+    def target(self):  # type: ignore[no-untyped-def]
+        """The TargetSlot to write; raises SlotError on a board without a second one."""
+        from fwnode.update.target import TargetSlot
+
+        try:
+            found = TargetSlot(self.running.part.get_next_update())
+        except OSError:
+            raise SlotError("no second app slot: flash an OTA layout (two slots and otadata)")
+        if found.address == self.running.address:
+            raise SlotError("no second app slot: the next one is the running one")
+        return found
 
     def mark_valid(self) -> None:
         """Cancel the rollback that waits for a first boot's confirmation; raises SlotError."""
@@ -114,5 +82,5 @@ class Slots:
             raise SlotError("slot {}: confirmation: {}".format(self.running.label, error))
 
 
-def _flash(what: str, label: str, offset: int, error: OSError) -> StorageError:
+def flash_error(what: str, label: str, offset: int, error: OSError) -> StorageError:
     return StorageError("slot {}: {} at 0x{:x}: {}".format(label, what, offset, error))

@@ -33,7 +33,7 @@ from fwnode.update import UpdateError, otadata
 from fwnode.update.boot import PENDING_M, RUNNING_M, version_key
 from fwnode.update.failures import Failures
 from fwnode.update.files import remove_tree
-from fwnode.update.storage import folder_of
+from fwnode.update.stream import folder_of
 
 ARMED = const(1)
 BOOTED = const(2)
