@@ -18,6 +18,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CRYPTO = HERE.parent.parent / "device" / "fwnode" / "crypto"
+NATIVE = ", native"
+ON_DEMAND = {"native"}  # .mpy files that are not resident
 HOST_ONLY = {"host.py", "hostaes.py"}
 
 # What a board does in one exchange (docs: the runs of messages): {operation: times}.
@@ -87,7 +89,7 @@ def show(result: dict) -> None:
     heap = {name: peak for name, _, peak in result["rows"]}
     print(f"{'operation':<32}{'us':>9}{'per s':>9}{'ratio':>8}{'wanted':>8}{'heap KB':>9}")
     for name, cost in us.items():
-        base, wanted = TABLE.get(name, (None, None))
+        base, wanted = TABLE.get(name.removesuffix(NATIVE), (None, None))
         ratio = f"{us[base] / cost:.2f}" if base else ""
         kb = f"{heap[name] / 1024:.1f}"
         print(f"{name:<32}{cost:>9.0f}{1e6 / cost:>9.0f}{ratio:>8}{wanted or '':>8}{kb:>9}")
@@ -96,11 +98,16 @@ def show(result: dict) -> None:
     short, long = us["AES-128-GCM, 440 + 90 bytes"], us["AES-128-GCM, 440 + 1,800 bytes"]
     print(f"\n{'exchange, the board alone':<32}{'us':>9}{'yardstick multiplications':>27}{'AES, HKDF':>12}")
     for name, steps in (("C1-1, equal", C1_1), ("C1-1, not equal", REPAIR), ("C1-2", C1_2)):
-        total = sum(us[s] for s in steps)
-        symmetric = sum(hkdf + (long if "KB" in s else short) for s in steps if "seal" in s)
-        print(f"{name:<32}{total:>9.0f}{total / unit:>27.2f}{symmetric / total:>12.1%}")
+        for kind in ("", NATIVE):
+            if "sign" + kind not in us:
+                continue
+            total = sum(us[s + kind] for s in steps)
+            symmetric = sum(hkdf + (long if "KB" in s else short) for s in steps if "seal" in s)
+            print(f"{name + kind:<32}{total:>9.0f}{total / unit:>27.2f}{symmetric / total:>12.1%}")
     print(f"\na precomputed key keeps {result['kept']} bytes of heap (64-bit port)")
-    print(f"resident .mpy: {sum(result['mpy'].values())} bytes:", result["mpy"])
+    sizes = result["mpy"]
+    rare = {name: sizes.pop(name) for name in ON_DEMAND}
+    print(f"resident .mpy: {sum(sizes.values())} bytes of 14336: {sizes}; on demand: {rare}")
 
 
 def main() -> None:

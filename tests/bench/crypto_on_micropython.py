@@ -12,7 +12,7 @@ sys.path[:0] = [sys.argv[1], sys.argv[2]]
 
 import crypto_yardstick as yardstick  # noqa: E402, I001
 from fwnode import crypto  # noqa: E402
-from fwnode.crypto import comb, gcm, hpke, p256  # noqa: E402
+from fwnode.crypto import comb, gcm, hpke, native, p256  # noqa: E402
 
 ROUNDS = int(sys.argv[3])
 MESSAGE = bytes(440)  # req_verchk with its certificate
@@ -20,6 +20,7 @@ INFO = b"fwchain/1 res_verchk"
 
 
 BATCH_US = 15000
+NATIVE = ", native"
 rows = []  # [name, function, its arguments, calls a batch, microseconds, calls, bytes of heap]
 
 
@@ -149,14 +150,37 @@ row("AES-128-GCM, 440 + 1,800 bytes", gcm.Gcm(bytes(16)).seal, bytes(12), MESSAG
 row("HPKE key schedule (HKDF)", hpke.key_schedule, bytes(32), own, own, INFO)
 row("100 products, a * b % p", products)
 
+gc.collect()
+memory_native = gc.mem_alloc()
+for n in range(2, len(rows) - 4):
+    name, function, args = rows[n][:3]
+    row(name + NATIVE, function, *args)
+has_native = native.enable()
+native.disable()
+gc.collect()
+memory_native = gc.mem_alloc() - memory_native
+if not has_native:
+    rows = [line for line in rows if not line[0].endswith(NATIVE)]
+
+
+def choose(name: str) -> None:
+    """The plain code or the machine code for a row; the key that a board has, for unseal."""
+    if name.endswith(NATIVE):
+        native.enable()
+    else:
+        native.disable()
+    if name.startswith("unseal"):
+        crypto.public_key(key)
+
+
 # Round by round, so that a disturbance meets all of them alike.
 for _ in range(ROUNDS):
     for line in rows:
-        if line[0] == "unseal":
-            crypto.public_key(key)  # a board has one key; the module knows its public half
+        choose(line[0])
         batch(line)
 for line in rows:
+    choose(line[0])
     line[6] = heap_needed(line[1], line[2])
 
 out = [[line[0], line[4] / line[5], line[6]] for line in rows]
-print(json.dumps({"rows": out, "kept": memory, "free": gc.mem_free()}))
+print(json.dumps({"rows": out, "kept": memory, "native": memory_native, "free": gc.mem_free()}))

@@ -173,6 +173,28 @@ def test_blinding_changes_with_every_use():
         seen.add(Z)
 
 
+def test_a_blinding_scalar_that_cannot_be_used_is_replaced():
+    """Two first columns alike, or opposite, would make the pair (b, infinite point), and every product wrong."""
+    bad = 0xB2AF8AE1230AB20480CF3CE19591B75B0DEEE0925D605ADACE51553FBC21AA1D
+    rows = comb.digits(bad)
+    first, second = [row[0] for row in rows], [row[1] for row in rows]
+    assert second in (first, [31 - e for e in first])
+    asked = []
+
+    def scalar():
+        asked.append(1)
+        return bad if len(asked) == 1 else real()
+
+    real = comb.random_scalar
+    comb.random_scalar = scalar
+    try:
+        c = comb.Comb(gtable.TABLE)
+        b, q = _end(c.next_blind())[0]
+    finally:
+        comb.random_scalar = real
+    assert b != bad and p256.affine(*q) == _slow(b, GX, GY)
+
+
 def test_a_forged_table_does_not_pass():
     """With the forger's point for G in the table that ships, his signature would be accepted."""
     key = p256.random_scalar()  # nobody's key: the victim's public key is known, its private not

@@ -39,7 +39,7 @@ def digits(k: int) -> tuple:
 
 
 # where entry 0..31 stands in its block's table
-_OFFSETS = tuple([64 * (15 - e if e < 16 else e - 16) for e in range(32)])
+OFFSETS = tuple([64 * (15 - e if e < 16 else e - 16) for e in range(32)])
 
 
 def _entry_scalar(e: int) -> int:
@@ -68,15 +68,20 @@ class Comb:
         task may have renewed the pair before the caller is done.
         """
         if not self.b:
-            b = random_scalar()
-            xs, ys = yield from columns(((self.table, b),))
-            z = random_scalar() % P
-            y = ys[0] * (z * z % P * z % P) % P
-            self.blind = yield from run(xs[0] * (z * z % P) % P, y, z, xs, ys, 1, COLUMNS)
+            Z = 0
+            while not Z:  # one b in 512 begins with two columns alike or opposite: double_add cannot
+                b = random_scalar()
+                xs, ys = yield from columns(((self.table, b),))
+                z = random_scalar() % P
+                zz = z * z % P
+                X = xs[0] * zz % P
+                Y = ys[0] * (zz * z % P) % P
+                X, Y, Z = yield from run(X, Y, z, xs, ys, 1, COLUMNS)
+            self.blind = X, Y, Z
             self.b = b
         else:
             e = urandom(1)[0] & 31
-            o = _OFFSETS[e]
+            o = OFFSETS[e]
             x = int.from_bytes(self.table[o : o + 32], "big")
             y = int.from_bytes(self.table[o + 32 : o + 64], "big")
             self.blind = double_add(*self.blind, (x,), (y if e > 15 else -y,), 0, 1)
@@ -115,8 +120,8 @@ def columns(jobs: tuple):
         for c in range(COLUMNS):
             xs[n] = acc << 0
             n += 1
-            i = _OFFSETS[row[0][c]]
-            j = _OFFSETS[row[1][c]] + 1024
+            i = OFFSETS[row[0][c]]
+            j = OFFSETS[row[1][c]] + 1024
             acc = acc * (get(t[j : j + 32], "big") - get(t[i : i + 32], "big")) % p
         yield
     acc = inverse(acc, p)
@@ -126,13 +131,13 @@ def columns(jobs: tuple):
         t = jobs[(n - 1) // COLUMNS][0]
         row = rows[(n - 1) // COLUMNS]
         e = row[0][c]
-        i = _OFFSETS[e]
+        i = OFFSETS[e]
         x = get(t[i : i + 32], "big")
         y = get(t[i + 32 : i + 64], "big")
         if e < 16:
             y = -y
         e = row[1][c]
-        i = _OFFSETS[e] + 1024
+        i = OFFSETS[e] + 1024
         u = get(t[i : i + 32], "big")
         v = get(t[i + 32 : i + 64], "big")
         n -= 1
@@ -146,6 +151,17 @@ def columns(jobs: tuple):
     return xs, ys
 
 
+def sums(starts: list, jobs: tuple):
+    """Generator: return, for each job (table, k), Jacobian 2^26 * start + k * (its point)."""
+    o = 0
+    xs, ys = yield from columns(jobs)
+    out = []
+    for start in starts:
+        out.append((yield from run(*start, xs, ys, o, o + COLUMNS)))
+        o += COLUMNS
+    return out
+
+
 def multiply(k: int, combs: tuple):
     """Generator: return [(x, y), ...], k times each comb's point; k is secret, 0 < k < n.
 
@@ -153,18 +169,13 @@ def multiply(k: int, combs: tuple):
     second term costs nothing, being what the accumulator starts from.
     """
     p = P
-    o = 0
     jobs = []
     starts = []
     for c in combs:
         b, start = yield from c.next_blind()
         starts.append(start)
         jobs.append((c.table, (k - (b << COLUMNS)) % N))
-    xs, ys = yield from columns(tuple(jobs))
-    out = []
-    for start in starts:
-        out.append((yield from run(*start, xs, ys, o, o + COLUMNS)))
-        o += COLUMNS
+    out = yield from sums(starts, tuple(jobs))
     i = 1
     for q in out:
         i = i * q[2] % p

@@ -19,22 +19,35 @@ from .p256 import P
 LIMBS = 21
 _SIZE = 2 * LIMBS  # bytes of a slot
 _R = 13 * LIMBS
-_SLOTS = "kKXYZxyabdghrstuvwzRSq1"
+_SLOTS = "kKXYZxyabdghrstuvwzRSTq10"
 # - takes what is below 2^260 (the results of * and their small sums), ~ below 2^262; < makes limbs
-# of little-endian bytes
+# of bytes
 _OPS = "*+-~<"
-_RAW = _SIZE * _SLOTS.find("R")
 
-# Each operation: slot of the result, slot, operation, slot; see p256.double and p256.double_add.
+# Each operation: slot of the result, slot, operation, slot; see p256 for the formulas.
 _DOUBLE = (
-    "dZ*Z gY*Y bX*g tX-d uX+d at*u ua+a au+a ZY*Z ZZ+Z bb+b bb+b Xa*a ub+b XX-u tb~X Ya*t gg*g gg+g gg+g gg+g YY-g"
+    "dZ*Z gY*Y bX*g tX-d uX+d at*u ua+a au+a ZY*Z ZZ+Z bb+b bb+b Xa*a ub+b XX-u tb~X Ya*t gg*g gg+g gg+g gg+g YY-g "
 )
+_FIRST = "zZ*Z hx*z hh~X rZ*z ry*r rr~Y zh*h vX*z zz*h sY*z "  # what both additions begin with
+_DOUBLE_ADD = _FIRST + (
+    "wr*r uv+v uu+v uu+z ww-u rr*w rr+s rr+s zw*w vv*z zz*w Xr*r uv+v uu+z XX-u tX-v Yr*t ss*z YY-s ZZ*h ZZ*w "
+)
+_ADD = _FIRST + "Xr*r uv+v uu+z XX-u tv~X Yr*t YY-s ZZ*h "
 _ENTER = "xR<R yS<S xx*q yy*q "
-_LEAVE = "XX*1 YY*1 ZZ*1"
-_DOUBLE_ADD = (
-    "zZ*Z hx*z hh~X rZ*z ry*r rr~Y zh*h vX*z zz*h sY*z wr*r uv+v uu+v uu+z ww-u rr*w rr+s rr+s "
-    "zw*w vv*z zz*w Xr*r uv+v uu+z XX-u tX-v Yr*t ss*z YY-s ZZ*h ZZ*w"
+_NEGATE = "y0-y "
+_SET = "XR<R YS<S ZT<T XX*q YY*q ZZ*q "
+_LEAVE = "XX*1 YY*1 ZZ*1 "
+TEXTS = (
+    _DOUBLE,
+    _ENTER + _NEGATE + _ADD,
+    _ENTER + _ADD,
+    _ENTER + _NEGATE + _DOUBLE_ADD,
+    _ENTER + _DOUBLE_ADD,
+    _SET,
+    _LEAVE,
 )
+# In a slot of bytes 0 to 36 (the last is the lowest) the number stands in the last 32.
+_RAW = _SIZE * _SLOTS.find("R") + 5
 _HEAD = """@micropython.viper
 def execute(memory, program, size: int, times: int):
  o = int(ptr16(memory))
@@ -54,8 +67,8 @@ def execute(memory, program, size: int, times: int):
 _TAIL = """   elif k == 4:
     v = ptr8(int(q))
     while i < 273:
-     x = i >> 3
-     r[0] = ((v[x] | v[x + 1] << 8 | v[x + 2] << 16) >> (i & 7)) & 8191
+     x = 36 - (i >> 3)
+     r[0] = ((v[x] | v[x - 1] << 8 | v[x - 2] << 16) >> (i & 7)) & 8191
      r = ptr16(int(r) + 2)
      i += 13
    else:
@@ -77,7 +90,8 @@ _TAIL = """   elif k == 4:
 
 _execute = None
 _programs: tuple = ()
-_plain = (comb.run, ladder.run)
+_idle: list = []  # workspaces, at most two
+_plain = (comb.sums, comb.multiply_add, comb.run, ladder.run)
 
 
 def source() -> str:
@@ -127,65 +141,109 @@ def load(memory: bytearray, slot: str) -> int:
 
 def workspace(X: int, Y: int, Z: int) -> bytearray:
     """Return the memory of one computation, its point (X, Y, Z)."""
-    memory = bytearray(_SIZE * len(_SLOTS) + 2)
-    # 32 p and 128 p keep differences positive: every limb but the last is lent 2^13 by the next
-    for slot, k in (("k", 32 * P), ("K", 128 * P)):
-        o = _SIZE * _SLOTS.find(slot)
-        store(memory, slot, k)
-        for i in range(LIMBS):
-            v = memory[o] | memory[o + 1] << 8
-            v += (8192 if i < LIMBS - 1 else 0) - (1 if i else 0)
-            memory[o] = v & 255
-            memory[o + 1] = v >> 8
-            o += 2
-    for slot, x in (("q", (1 << 2 * _R) % P), ("1", 1)):
-        store(memory, slot, x)
-    _set(memory, X, Y, Z)
+    if _idle:
+        memory = _idle.pop()
+    else:
+        memory = bytearray(_SIZE * len(_SLOTS))
+        # 32 p and 128 p keep differences positive: every limb but the last is lent 2^13 by the next
+        for slot, k in (("k", 32 * P), ("K", 128 * P)):
+            o = _SIZE * _SLOTS.find(slot)
+            store(memory, slot, k)
+            for i in range(LIMBS):
+                v = memory[o] | memory[o + 1] << 8
+                v += (8192 if i < LIMBS - 1 else 0) - (1 if i else 0)
+                memory[o] = v & 255
+                memory[o + 1] = v >> 8
+                o += 2
+        store(memory, "q", (1 << 2 * _R) % P)
+        store(memory, "1", 1)
+    o = _RAW
+    for x in (X, Y, Z):
+        memory[o : o + 32] = (x % P).to_bytes(32, "big")
+        o += _SIZE
+    run(memory, 5, 1)
     return memory
 
 
-def _set(memory: bytearray, X: int, Y: int, Z: int) -> None:
-    """Put the point, in Montgomery form."""
-    for slot, x in (("X", X), ("Y", Y), ("Z", Z)):
-        store(memory, slot, (x << _R) % P)
+def run(memory: bytearray, program: int, times: int) -> None:
+    """Run a program of TEXTS."""
+    _execute(memory, _programs[program], len(_programs[program]), times)
 
 
-def _run(memory: bytearray, program: bytes, times: int) -> None:
-    _execute(memory, program, len(program), times)
+def step(memory: bytearray, x: int, y: int, twice: bool) -> None:
+    """Add (x, y), after a doubling when `twice`; as short as p256.double_add, not complete."""
+    memory[_RAW : _RAW + 32] = x.to_bytes(32, "big")
+    memory[_RAW + _SIZE : _RAW + _SIZE + 32] = (y % P).to_bytes(32, "big")
+    run(memory, 4 if twice else 2, 1)
 
 
-def _double_add(memory: bytearray, x: int, y: int) -> None:
-    """Double the point and add (x, y)."""
-    memory[_RAW : _RAW + 32] = (x % P).to_bytes(32, "little")
-    memory[_RAW + _SIZE : _RAW + _SIZE + 32] = (y % P).to_bytes(32, "little")
-    _run(memory, _programs[1], 1)
-
-
-def _leave(memory: bytearray) -> tuple:
-    """Return X, Y, Z as integers and leave the workspace unusable until _set."""
-    _run(memory, _programs[2], 1)
+def leave(memory: bytearray) -> tuple:
+    """Return X, Y, Z as integers, and the workspace to the idle ones."""
+    run(memory, 6, 1)
+    if len(_idle) < 2:
+        _idle.append(memory)
     return load(memory, "X") % P, load(memory, "Y") % P, load(memory, "Z") % P
+
+
+def _columns(memory: bytearray, jobs: tuple):
+    """Generator: for each column double the point, and add each job's two entries to it.
+
+    The blinding start, or in multiply_add the first point, makes it never the infinite point.
+    """
+    rows = [comb.digits(k) for _, k in jobs]
+    twice = 2 if memory else 0  # without a start, column 0 has nothing to double
+    for c in range(comb.COLUMNS):
+        for j in range(len(jobs)):
+            table = jobs[j][0]
+            for block in (0, 1):
+                e = rows[j][block][c]
+                o = comb.OFFSETS[e] + 1024 * block
+                if not memory:
+                    x = int.from_bytes(table[o : o + 32], "big")
+                    y = int.from_bytes(table[o + 32 : o + 64], "big")
+                    memory = workspace(x, y if e > 15 else P - y, 1)
+                else:
+                    memory[_RAW : _RAW + 32] = table[o : o + 32]
+                    memory[_RAW + _SIZE : _RAW + _SIZE + 32] = table[o + 32 : o + 64]
+                    run(memory, 1 + (e > 15) + twice, 1)
+                twice = 0
+        twice = 2
+        if c & 1:
+            yield
+    return leave(memory)
+
+
+def _sums(starts: list, jobs: tuple):
+    """Generator: comb.sums, without the plain code's shared inversion: additions cost less here."""
+    out = []
+    for start, job in zip(starts, jobs):
+        out.append((yield from _columns(workspace(*start), (job,))))
+    return out
+
+
+def _multiply_add(u: int, g: comb.Comb, v: int, q: comb.Comb):
+    """Generator: comb.multiply_add."""
+    return (yield from _columns(bytearray(), ((g.table, u), (q.table, v))))
 
 
 def _comb_run(X: int, Y: int, Z: int, xs: list, ys: list, i: int, j: int):
     """Generator: comb.run."""
     memory = workspace(X, Y, Z)
     while i < j:
-        _double_add(memory, xs[i], ys[i])
+        step(memory, xs[i], ys[i], True)
         i += 1
         if not i & 3:
             yield
-    return _leave(memory)
+    return leave(memory)
 
 
 def _ladder_run(a: list, pa: tuple, b: list, pb: tuple, z: int):
     """Generator: ladder.run."""
-    memory = b""
+    memory = bytearray()
     again = a[:], b[:]
     i = 0
     while a or b or i:
-        n = 0
-        xs: list = []
+        n = x = y = 0
         if a or b:
             if not b or (a and a[-1] >= b[-1]):
                 n = a.pop()
@@ -193,10 +251,9 @@ def _ladder_run(a: list, pa: tuple, b: list, pb: tuple, z: int):
             else:
                 n = b.pop()
                 xs, ys = pb
-            x = xs[n >> 1 & 31]
-            y = ys[n >> 1 & 31]
-            if n & 1:
-                y = -y
+            y = n >> 1 & 31
+            x = xs[y]
+            y = P - ys[y] if n & 1 else ys[y]
             n >>= 6
         m = i - n
         i = n
@@ -204,23 +261,40 @@ def _ladder_run(a: list, pa: tuple, b: list, pb: tuple, z: int):
             zz = z * z % P
             memory = workspace(x * zz, y * (zz * z % P), z)
             continue
-        if not m:
-            _set(memory, *p256.add(*_leave(memory), x, y))
-            continue
-        if not xs:
-            m += 1  # nothing to add at the end
-        while m > 1:
-            c = min(m - 1, 8)
-            _run(memory, _programs[0], c)
+        twice = m > 0
+        if y:
+            m -= 1
+        while m > 0:
+            c = min(m, 8)
+            run(memory, 0, c)
             m -= c
             yield
-        if xs:
-            _double_add(memory, x, y)
+        if y:  # else there is nothing to add at the end (no point has y = 0)
+            step(memory, x, y, twice)
             yield
-    q = _leave(memory) if memory else (0, 0, 0)
+    q = leave(memory) if memory else (0, 0, 0)
     if not q[2]:  # an exceptional case on the way, or the infinite point: the plain code knows
-        q = yield from _plain[1](again[0], pa, again[1], pb, z)
+        q = yield from _plain[3](again[0], pa, again[1], pb, z)
     return q
+
+
+def _is_right() -> bool:
+    """Compare every program with the plain code, on random numbers."""
+    for _ in range(8):
+        X, Y, Z, x, y = [p256.random_scalar() % P for _ in range(5)]
+        memory = workspace(X, Y, Z)
+        run(memory, 0, 3)
+        step(memory, x, y, True)
+        step(memory, y, x, False)
+        run(memory, 3, 1)
+        run(memory, 1, 1)
+        X, Y, Z = p256.double(X, Y, Z, 3)
+        X, Y, Z = p256.double_add(X, Y, Z, (x,), (y,), 0, 1)
+        X, Y, Z = p256.add(X, Y, Z, y, x)
+        X, Y, Z = p256.double_add(X, Y, Z, (y,), (P - x,), 0, 1)
+        if leave(memory) != p256.add(X, Y, Z, y, P - x):
+            return False
+    return True
 
 
 def enable() -> bool:
@@ -234,15 +308,11 @@ def enable() -> bool:
     except (ImportError, SyntaxError, MemoryError, NameError):
         return False
     _execute = scope["execute"]
-    _programs = assemble(_DOUBLE), assemble(_ENTER + _DOUBLE_ADD), assemble(_LEAVE)
-    for _ in range(8):
-        X, Y, Z, x, y = [p256.random_scalar() % P for _ in range(5)]
-        memory = workspace(X, Y, Z)
-        _run(memory, _programs[0], 3)
-        _double_add(memory, x, y)
-        X, Y, Z = p256.double(X, Y, Z, 3)
-        if _leave(memory) != p256.double_add(X, Y, Z, (x,), (y,), 0, 1):
-            return False
+    _programs = tuple([assemble(text) for text in TEXTS])
+    if not _is_right():
+        return False
+    comb.sums = _sums
+    comb.multiply_add = _multiply_add
     comb.run = _comb_run
     ladder.run = _ladder_run
     return True
@@ -250,4 +320,5 @@ def enable() -> bool:
 
 def disable() -> None:
     """Go back to the plain code."""
-    comb.run, ladder.run = _plain
+    comb.sums, comb.multiply_add, comb.run, ladder.run = _plain
+    _idle.clear()
