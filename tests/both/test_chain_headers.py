@@ -6,10 +6,12 @@ import struct
 from chain_parts import DIFFICULTY, TIME, Network
 from fwnode import crypto
 from fwnode.chain import ChainError, checkpoint, header
+from fwnode.chain.authority import Authority
 from fwnode.chain.head import Link
 from fwnode.chain.headers import FILE_SIZE, HeaderChain, Orphan
 from fwnode.chain.pow import mine
 from fwnode.chain.ringfile import RingFile
+from fwnode.trust import Untrusted, root
 from fwnode.wire.bencode import decode, encode
 from support import raises, run
 
@@ -289,6 +291,29 @@ def test_a_checkpoint_of_another_branch_replaces_ours():
     chain.set_checkpoint(checkpoint.Checkpoint(checkpoint.build(genesis.net, far), genesis.net))
     for one in (chain, HeaderChain(Flash(chain._flash.data), genesis)):
         assert (one.height, one.hash, one.tip().root, one.tip().counter) == (500, b"f" * 32, 2, 400)
+
+
+def test_a_board_steps_over_what_a_retired_key_signed_by_a_checkpoint():
+    net = Network()
+    genesis = net.genesis.link()
+    first = net.by_board(1, genesis, [net.log(2)])  # signed by a key that root 2 revokes
+    link = net.link(first, genesis)
+    second = net.by_node(link, [net.log(3)], time=TIME + 200, root=2)
+    tip = net.link(second, link)
+    revoked = [crypto.sha256(net.board(1)[1])[:20]]
+    newer = root.Root(run(root.build(net.root_body(2, revoked), [net.owner])))
+    authority = Authority(newer, True)
+    chain = HeaderChain(Flash(), net.genesis)
+    heads = [net.block(data).announcement() for data in (first, second)]
+    assert raises(Untrusted, chain.take, heads, authority, None).reason == "revoked"
+    unsigned = checkpoint.build(net.net, tip)
+    assert raises(ChainError, chain.take_checkpoint, unsigned, newer).field == "checkpoint"
+    assert chain.height == 0
+    signed = run(checkpoint.sign(unsigned, net.net, net.node))
+    assert run(chain.take_checkpoint(signed, newer)) and not run(chain.take_checkpoint(unsigned, newer))
+    assert (chain.height, chain.hash, chain.tip().root) == (2, tip.hash, 2)
+    third = net.by_node(chain.tip(), [net.log(4)], time=TIME + 300, root=2)
+    assert run(chain.take([net.block(third).announcement()], authority, None)) and chain.height == 3
 
 
 def test_signed_heads_are_taken_only_with_their_signatures():

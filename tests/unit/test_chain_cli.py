@@ -150,6 +150,26 @@ def test_a_proof_is_checked_with_nothing_but_genesis(
         data[at] ^= 1
 
 
+def test_checkpoint(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = tmp_path / "net"
+    shutil.copytree(folder, copy)
+    file = str(tmp_path / "cp")
+    code, _, err = outcome_of(capsys, "checkpoint", str(copy), file)
+    assert code == 3 and "no block at height -4; the tip is at 2" in err
+    code, out, _ = outcome_of(capsys, "checkpoint", str(copy), file, "--height", "1", "--json")
+    told = json.loads(out)
+    assert code == 0 and (told["height"], told["signatures"], told["in_force"]) == (1, 1, True)
+    net = network.load(copy)
+    store = Store(net.database, net.genesis.data, [root.data for root in net.roots])
+    found = store.checkpoint()
+    assert found is not None and found.data == Path(file).read_bytes()
+    store.close()
+    other = network.create(tmp_path / "other", Plan(name="other", difficulty=64))
+    Store(other.database, other.genesis.data, [root.data for root in other.roots]).close()
+    code, _, err = outcome_of(capsys, "checkpoint", str(other.folder), file)
+    assert code == 4 and "another network" in err
+
+
 def test_wrong_turns_get_one_line(folder: Path, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = network.create(tmp_path / "other", Plan(name="other"))
     for args, code, text in (

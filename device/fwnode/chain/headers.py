@@ -242,6 +242,18 @@ class HeaderChain:
         self._sequence += 1
         self.base = base
 
+    def take_checkpoint(self, data: bytes, root):  # type: ignore[no-untyped-def]
+        """Steps: take an encoded checkpoint; whether it was news. The cheap checks come first: one at
+        or below the base costs no signature. Raises ChainError or WireError.
+        """
+        from fwnode.chain.checkpoint import Checkpoint  # rare: let go after use
+
+        checkpoint = Checkpoint(data, self.net)
+        if checkpoint.height <= self.base.height:
+            return False
+        yield from checkpoint.check(root)
+        return self.set_checkpoint(checkpoint)
+
     def set_checkpoint(self, checkpoint) -> bool:  # type: ignore[no-untyped-def]
         """Make a checkpoint (whose signatures are checked) the base, and keep what stands on it;
         whether it was news.

@@ -51,6 +51,7 @@ pool = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("key", sa.LargeBinary(60), nullable=False, unique=True),
+    sa.Column("signer", sa.LargeBinary(20), nullable=False, index=True),  # key ID
     sa.Column("data", sa.LargeBinary, nullable=False),
 )
 

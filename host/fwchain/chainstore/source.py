@@ -48,25 +48,25 @@ class FolderSource:
         prefix = "sqlite:///"
         if loaded.database.startswith(prefix) and not Path(loaded.database[len(prefix) :]).exists():
             raise SetupError(f"{folder} has no chain yet: start its node with `fwchain serve {folder}`")
-        self._store = Store(loaded.database, loaded.genesis.data, [root.data for root in loaded.roots])
-        self.genesis = self._store.genesis
-        self.roots = self._store.roots
+        self.store = Store(loaded.database, loaded.genesis.data, [root.data for root in loaded.roots])
+        self.genesis = self.store.genesis
+        self.roots = self.store.roots
 
     def height(self) -> int:
         """The height of its best branch."""
-        return self._store.tip().height
+        return self.store.tip().height
 
     def tip(self) -> bytes:
         """The hash of its tip."""
-        return self._store.tip().hash
+        return self.store.tip().hash
 
     def block(self, height: int) -> bytes | None:
         """The encoded block of its best branch at this height."""
-        return self._store.block(height)
+        return self.store.block(height)
 
     def proof_file(self, digest: bytes) -> bytes | None:
         """The proof file of the record with this SHA-256."""
-        return self._store.proof_file(digest)
+        return self.store.proof_file(digest)
 
 
 class UrlSource:

@@ -107,7 +107,7 @@ class Store(Reader):
             if self._known(connection, key):
                 return False
             self._check_room(connection, key)
-            connection.execute(pool.insert().values(key=key, data=data))
+            connection.execute(pool.insert().values(key=key, signer=key[40:], data=data))
         return True
 
     def _known(self, connection: sa.Connection, key: bytes) -> bool:
@@ -120,7 +120,7 @@ class Store(Reader):
         count = connection.execute(sa.select(sa.func.count()).select_from(pool)).scalar_one()
         if count >= MAX_POOL:
             raise ChainError("pool", f"it holds {count} logs, its limit")
-        mine = sa.select(sa.func.count()).select_from(pool).where(sa.func.substr(pool.c.key, 41, 20) == key[40:])
+        mine = sa.select(sa.func.count()).select_from(pool).where(pool.c.signer == key[40:])
         if connection.execute(mine).scalar_one() >= MAX_POOL_OF_SIGNER:
             raise ChainError("pool", f"it holds {MAX_POOL_OF_SIGNER} logs of this signer, the limit")
 
@@ -235,7 +235,7 @@ class Store(Reader):
             for log, key in zip(Block(row.data, self.net).logs, list(keys), strict=True):
                 present = connection.execute(sa.select(pool.c.id).where(pool.c.key == key)).first()
                 if key not in won and not present:
-                    connection.execute(pool.insert().values(key=key, data=log.data))
+                    connection.execute(pool.insert().values(key=key, signer=key[40:], data=log.data))
                     returned += 1
         return returned
 

@@ -15,11 +15,15 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from fwchain import network
 from fwchain.chainstore import audit
+from fwchain.chainstore.miner import CHECKPOINT_DEPTH
 from fwchain.chainstore.show import block_row, log_row
-from fwchain.chainstore.source import Source, blocks, open_source
+from fwchain.chainstore.source import FolderSource, Source, blocks, open_source
 from fwchain.cli.options import DEFAULT_FOLDER
 from fwchain.errors import HostError, NotTrusted, SetupError
+from fwnode.chain import ChainError, header
+from fwnode.chain import checkpoint as checkpoints
 from fwnode.chain import proof as proofs
 from fwnode.chain.block import Block
 from fwnode.chain.genesis import Genesis
@@ -131,6 +135,55 @@ def proof(
         return
     typer.echo(f"{path}: {len(data)} bytes")
     typer.echo(f"check it with: fwchain chain verify --proof {path} --genesis GENESIS-FILE")
+
+
+@app.command()
+def checkpoint(
+    folder: Path = typer.Argument(DEFAULT_FOLDER, help="Network folder of a verification node."),
+    file: Path = typer.Argument(Path("checkpoint"), help="The checkpoint: made when not there, else signed once more."),
+    height: int = typer.Option(0, "--height", min=0, help="Height of a new one; 0: six below the tip."),
+    as_json: bool = AS_JSON,
+) -> None:
+    """Sign a checkpoint, below which no branch is given up for another, with this verification node's key.
+
+    Where the trust root asks for several verification nodes, carry the file from one to the next. It comes into force
+    here as soon as it has enough signatures. A network of one verification node makes its checkpoints by itself.
+    """
+    source = FolderSource(folder)
+    store = source.store
+    if file.exists():
+        data = file.read_bytes()
+    else:
+        height = height or store.tip().height - CHECKPOINT_DEPTH
+        if height < 1 or height > store.tip().height:
+            raise SetupError(f"there is no block at height {height}; the tip is at {store.tip().height}")
+        data = checkpoints.build(store.net, store.link(header.hash_of(store.headers(height, 1))))
+    try:
+        data = run(checkpoints.sign(data, store.net, network.load(folder).private("node")))
+        found = checkpoints.Checkpoint(data, store.net)
+        enough = _signed(found, store.root)
+        if enough:
+            store.set_checkpoint(data)
+    except HostError:
+        raise
+    except FwError as error:
+        raise NotTrusted(f"{file}: {error}") from error
+    file.write_bytes(data)
+    row = {"height": found.height, "hash": found.hash.hex(), "signatures": len(found.signatures), "in_force": enough}
+    if as_json:
+        typer.echo(json.dumps(row))
+        return
+    state = "in force here" if enough else f"{store.root.node_threshold} are needed"
+    typer.echo(f"{file}: block {found.height}, {len(found.signatures)} signatures, {state}")
+
+
+def _signed(found: checkpoints.Checkpoint, root: Root) -> bool:
+    """Whether enough verification nodes signed."""
+    try:
+        run(found.check(root))
+    except ChainError:
+        return False
+    return True
 
 
 def _open(place: str, genesis: str | None) -> Source:
