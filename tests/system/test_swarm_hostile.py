@@ -34,8 +34,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 @pytest.fixture(scope="module")
 def honest(made: Made) -> Iterator[Seed]:
-    """A seed that takes a second or more, so that every peer gets its chance."""
-    seed = seeded(made, rate=300_000)
+    """A seed that takes most of a second, so that every peer gets its chance."""
+    seed = seeded(made, rate=450_000)
     yield seed
     seed.stop()
 

@@ -19,8 +19,8 @@ STRIKES = 3  # a violation is one, a bad piece all
 class Download(Seeder):
     """Fetches `release` into `storage` (`write`, `readinto`): `await run()`, then it seeds on until `close()`.
 
-    `peers` is L: (ip, port) or (ip, port, complete). `check_first(sector)` (or else the storage's own)
-    may refuse the stream by its first 4 KiB before anything is written. The class attributes are limits in milliseconds that tests and boards may change.
+    `peers` is L: (ip, port) or (ip, port, complete). `check_first(sector)`, or else the storage's own, may refuse
+    the stream by its first 4 KiB before anything is written. The class attributes are limits in milliseconds.
     """
 
     sources = 3  # peers that are asked at once, each with a buffer of one sector

@@ -93,24 +93,19 @@ class PeerSet:
         """At most `want` peers in a row from a random place, without the asker."""
         width = self.width
         size = len(self.seen)
+        at = self.place.get(asker, -1)
         if want >= size:
             found = bytes(self.table)
-        else:
-            want += 1  # one more, for the asker may be among them
-            start = int(random.random() * size)
-            rest = want - (size - start)
-            found = bytes(self.table[start * width : (start + want) * width])
-            if rest > 0:
-                found += self.table[: rest * width]
-        at = self.place.get(asker, -1)
-        if at >= 0:
-            if want >= size:
-                return found[: at * width] + found[(at + 1) * width :]
-            at = (at - start) % size
-            if at < want:
-                return found[: at * width] + found[(at + 1) * width :]
+            return found if at < 0 else found[: at * width] + found[(at + 1) * width :]
+        start = int(random.random() * size)
+        take = want + 1  # one more, for the asker may be among them
+        found = bytes(self.table[start * width : (start + take) * width])
+        if start + take > size:
+            found += self.table[: (start + take - size) * width]
+        at = (at - start) % size if at >= 0 else take
+        if at >= take:
             return found[:-width]
-        return found if want >= size else found[:-width]
+        return found[: at * width] + found[(at + 1) * width :]
 
 
 class Swarm:
