@@ -101,13 +101,19 @@ def check(data: bytes, genesis):  # type: ignore[no-untyped-def]
         )
     authority = Authority(roots[block.root - 1], genesis.certified)
     yield from block.check_head(authority)
-    if decode_dict(included.leaf, "leaf", MAX_INCLUSION).get("t") == b"verification_log":
-        record = Log(included.leaf, genesis.net)
-        yield from record.check(authority, block.header.time, genesis.difficulty)
-    else:
-        record = ReleaseRecord(included.leaf)
-        yield from record.check(authority.root)
+    record = yield from _check_record(included.leaf, authority, block, genesis)
     return record, included.height, len(heads) // headers.SIZE - included.height
+
+
+def _check_record(leaf: bytes, authority, block, genesis):  # type: ignore[no-untyped-def]
+    """Steps: the Log or ReleaseRecord in a leaf, its signatures checked."""
+    if decode_dict(leaf, "leaf", MAX_INCLUSION).get("t") == b"verification_log":
+        log = Log(leaf, genesis.net)
+        yield from log.check(authority, block.header.time, genesis.difficulty)
+        return log
+    release = ReleaseRecord(leaf)
+    yield from release.check(authority.root)
+    return release
 
 
 def _check_heads(heads: bytes, height: int, genesis) -> bytes:  # type: ignore[no-untyped-def]
@@ -132,7 +138,7 @@ def check_roots(documents: list, genesis):  # type: ignore[no-untyped-def]
     """Steps: the trust roots 1 to the last, each one checked against the one before, root 1 against
     genesis.
     """
-    roots = []
+    roots = []  # type: list[Root]
     for data in documents:
         if not isinstance(data, bytes):
             raise ChainError("roots", "documents expected")
