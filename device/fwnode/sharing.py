@@ -73,7 +73,7 @@ class Sharing:
         self.node.hooks.state("downloaded", version=release.version, size=release.size, down=down, up=up)
 
     def _event(self, kind: str, fields: dict) -> None:
-        if kind in ("resume", "progress", "bad-piece", "web-seed"):
+        if kind in ("resumed", "progress", "bad-piece", "web-seed"):
             self.node.hooks.state("swarm-" + kind, **fields)
 
 
