@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fwchain.board import provision
-from fwchain.board.powercut.scene import KEYS, NEW, OLD, Scene, SceneError, await_version
+from fwchain.board.powercut.scene import HEAP, KEYS, NEW, OLD, Scene, SceneError, await_version
 from fwchain.board.powercut.states import Cut
 from fwchain.board.runtime.vb import state as st
 from fwchain.board.virtual import VirtualBoard
@@ -36,7 +36,7 @@ class Bench:
         self.scene = scene
         folder: Path = scene.folder / f"bench-{number}"
         mac = bytes((0x24, 0x0A, 0xC4, 0x50, number, 7))
-        self.board = VirtualBoard.create(folder, mac=mac)
+        self.board = VirtualBoard.create(folder, mac=mac, heap=HEAP)
         self.lock = threading.Lock()
 
     def close(self) -> None:

@@ -7,25 +7,31 @@ from pathlib import Path
 from typing import Any
 
 from fwchain import network as networks
-from fwchain.board import provision
+from fwchain.board import boards, provision
 from fwchain.board.enrol import enrol
+from fwchain.board.image import build_image, compile_files
 from fwchain.board.powercut import states
 from fwchain.board.powercut.states import Operation
 from fwchain.board.virtual import VirtualBoard
-from fwchain.demo import firmware
+from fwchain.demo import firmware as firmware_
 from fwchain.demo.processes import Node, free_ports, fwchain
 from fwchain.errors import HostError
 from fwchain.events import Reader
-from fwchain.vendor import signing
+from fwchain.vendor import firmware, signing
 
 MODEL = "thermometer"
 OLD, NEW = "1.0.0", "1.1.0"
 KEYS = ("sk", "pk", "cert", "genesis")
 REFERENCE_S = 180
+ARRIVED = ("confirmed", "current")
 
-# The application of both releases: the example's, which tries again at once what has failed. Hours between two tries
-# are for the field; here they would only make the test wait.
-IMPATIENT = "\nimport fwnode.update.failures\n\nfwnode.update.failures.WAITS = (0, 0, 0)\n"
+HEAP = 512 * 1024  # fwnode lies in littlefs here, which takes more heap than from an image
+
+# What both releases change in fwnode, so that a test need not wait as the field does: file, text, other text.
+IMPATIENT = (
+    ("update/failures.py", "WAITS = (3600, 6 * 3600, 24 * 3600)", "WAITS = (0, 0, 0)"),
+    ("roles/request.py", 'ask["ts"] = self.clock.now() or 0', 'ask["ts"] = 0'),
+)
 
 
 class SceneError(HostError):
@@ -69,21 +75,25 @@ class Scene:
             time.sleep(0.05)
 
     def _release(self, version: str, size: int) -> Path:
-        source = firmware.source(self.folder / "firmware", version, size)
-        app = source / "app.py"
-        app.write_text(app.read_text() + IMPATIENT)
+        source = firmware_.source(self.folder / "firmware", version, size)
+        files = firmware.image_files(source, MODEL, version)
+        image = self.folder / f"{version}.bin"
+        build_image(MODEL, version, {p: d for p, d in files.items() if not p.startswith("fwnode/")}, image)
         out = self.folder / "releases"
         metadata = out / f"{MODEL}-{version}.torrent"
-        fwchain("release", "build", source, "--version", version, "--network", self.place, "--out", out)
+        words = ("--version", version, "--network", self.place, "--out", out)
+        fwchain("release", "build", "--image", image, *words)
         fwchain("release", "sign", metadata, "--network", self.place)
         fwchain("release", "publish", metadata, "--network", self.place)
-        return out / f"{MODEL}-{version}.bin"
+        self.library = {f"/lib/{p}": d for p, d in compile_files(impatient(files), 3).items()}
+        return image
 
     def _make_board(self, image: bytes) -> None:
         release = signing.read(self.folder / "releases" / f"{MODEL}-{OLD}.torrent")
-        with VirtualBoard.create(self.folder / "reference") as board:
+        with VirtualBoard.create(self.folder / "reference", heap=HEAP) as board:
             board.flash_image(0, image)
             enrol(board, self.network, release, group="", check_s=0.3, retry_s=0.3)
+            board.provision(self.library)
             self.start = board.flash.read(0, board.flash.size)
             self.keys = {name: provision.read_nvs(board.flash, board.table, "fwchain", name) for name in KEYS}
 
@@ -93,22 +103,39 @@ class Scene:
         with VirtualBoard(self.folder / "reference") as board:
             board.start()
             self.reference_s = await_version(board, NEW, REFERENCE_S)
+            board.supervisor.wait(1.0)  # what the first check after the trial writes is cut, too
             board.stop()
             self.floor = provision.read_nvs(board.flash, board.table, "fwchain", "floor")
             if board.flash.violations:
                 raise SceneError(f"{board.flash.violations} programs against NOR rules")
         self.operations: list[Operation] = states.read_journal(self.folder / "reference" / "journal.bin")
+        slots = boards.load("virtual").table.ota_slots
+        self.slots = range(slots[0].offset, slots[-1].end)
+
+
+def impatient(files: dict[str, bytes]) -> dict[str, bytes]:
+    """fwnode's sources among `files`, with the changes of IMPATIENT."""
+    found = {path: data for path, data in files.items() if path.startswith("fwnode/")}
+    for path, old, new in IMPATIENT:
+        text = found[f"fwnode/{path}"].decode()
+        if old not in text:
+            raise SceneError(f"fwnode/{path} has no {old!r} any more")
+        found[f"fwnode/{path}"] = text.replace(old, new).encode()
+    return found
 
 
 def await_version(board: VirtualBoard, version: str, timeout: float, seen: list[dict[str, Any]] | None = None) -> float:
-    """Wait until the board says that it runs `version` and that it is current; returns the seconds. SceneError."""
+    """Wait until the board has confirmed `version`, or says that it is current; returns the seconds. SceneError."""
     events = [] if seen is None else seen
     begun = time.monotonic()
     while time.monotonic() - begun < timeout:
         new = board.events()
         events += new
-        if any(event["event"] == "current" and event.get("version") == version for event in new):
+        if any(event["event"] in ARRIVED and event.get("version") == version for event in new):
             return time.monotonic() - begun
+        if any(event["event"] == "main_ended" for event in new):
+            break  # nothing more will come
         time.sleep(0.03)
     last = "\n".join(str(event) for event in events[-12:])
-    raise SceneError(f"no {version} within {timeout:.0f} s; the last events were\n{last}")
+    console = board.console()[-600:]
+    raise SceneError(f"no {version} within {timeout:.0f} s; the last events were\n{last}\n{console}")

@@ -67,9 +67,20 @@ def make_journal(path: Path, size: int = 64 << 20) -> None:
         file.truncate(size)
 
 
-def all_cuts(count: int) -> list[Cut]:
-    """Every cut of a run of `count` operations."""
-    return [Cut(0, "after")] + [Cut(number, phase) for number in range(1, count + 1) for phase in PHASES]
+def all_cuts(operations: list[Operation], slots: range) -> list[Cut]:
+    """Every cut of a run of `operations`, those outside the `slots` (addresses) first.
+
+    In a slot a program is not cut in half of its bits: every byte there is hashed, so it differs in nothing from a
+    program of which half the bytes are missing.
+    """
+    elsewhere, inside = [Cut(0, "after")], []
+    for number, operation in enumerate(operations, 1):
+        for phase in PHASES:
+            if operation.offset not in slots:
+                elsewhere.append(Cut(number, phase))
+            elif phase != "bits" or not operation.data:
+                inside.append(Cut(number, phase))
+    return elsewhere + inside
 
 
 def contents(start: bytes, operations: list[Operation], cuts: list[Cut]) -> Iterator[tuple[Cut, bytes]]:
