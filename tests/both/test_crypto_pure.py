@@ -114,7 +114,7 @@ def test_no_two_entries_of_a_comb_cancel():
 
 
 def test_the_work_is_sliced():
-    """Between two yields stand at most 8 doublings or 4 columns, 26 sums or one inversion."""
+    """Between two yields stand some 16 doublings or 4 columns, 26 sums or one inversion."""
     count = [0, 0]
 
     def counted(function, amount):
@@ -140,10 +140,10 @@ def test_the_work_is_sliced():
         for again in (False, True):
             for work, least in (
                 (pure.sign(key, b"m"), 8),
-                (pure.verify(public, b"m", signature), 10 if again else 40),
-                (pure.ecdh(other, public), 8 if again else 40),
-                (pure.seal(public, b"", b"", b""), 16 if again else 50),
-                (pure.unseal(key, b"", b"", box), 40),
+                (pure.verify(public, b"m", signature), 10 if again else 25),
+                (pure.ecdh(other, public), 8 if again else 25),
+                (pure.seal(public, b"", b"", b""), 16 if again else 30),
+                (pure.unseal(key, b"", b"", box), 25),
                 (pure.precompute(peer), 0 if again else 30),
                 (pure.precompute(public), 0 if again else 30),
             ):
@@ -152,11 +152,11 @@ def test_the_work_is_sliced():
                 try:
                     while True:
                         next(work)
-                        assert count[0] <= 12, count[0]
+                        assert count[0] <= 18, count[0]
                         count[0] = 0
                         yields += 1
                 except StopIteration:
-                    assert count[0] <= 12, count[0]
+                    assert count[0] <= 18, count[0]
                 assert yields >= least, yields
     finally:
         (ladder.double, ladder.double_add, ladder.add, comb.double, comb.double_add, comb.add) = real

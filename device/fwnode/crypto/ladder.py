@@ -5,7 +5,8 @@ from os import urandom
 from .comb import COLUMNS, Comb, columns
 from .p256 import P, add, affine, double, double_add, random_scalar, secret_inverse
 
-_RUN = 6  # doublings between two yields, at most
+_RUN = 6  # doublings in one call
+_SLICE = 10  # doublings after which to yield; an addition with its doubling counts as two
 
 
 def naf(k: int, width: int) -> list:
@@ -90,6 +91,7 @@ def run(a: list, pa: tuple, b: list, pb: tuple, z: int):
     """
     p = P
     X = Y = Z = i = 0
+    left = _SLICE
     while a or b or i:
         n = x = y = 0
         if a or b:
@@ -112,29 +114,36 @@ def run(a: list, pa: tuple, b: list, pb: tuple, z: int):
             continue
         if not m:
             X, Y, Z = add(X, Y, Z, x, y)
+            left -= 1
             continue
         while m > 1:
             c = min(m - 1, _RUN)
             X, Y, Z = double(X, Y, Z, c)
             m -= c
-            yield
+            left -= c
+            if left <= 0:
+                left = _SLICE
+                yield
         if y:  # else there is nothing left to add (no point has y = 0)
             q = double_add(X, Y, Z, (x,), (y,), 0, 1)
             # Z = 0: a doubling or a cancellation in between, which the short formulas lack
             X, Y, Z = q if q[2] else add(*double(X, Y, Z, 1), x, y)
         else:
             X, Y, Z = double(X, Y, Z, 1)
-        yield
+        left -= 2
+        if left <= 0:
+            left = _SLICE
+            yield
     return X, Y, Z
 
 
 def multiply(k: int, x: int, y: int):
     """Generator: return the affine point k * (x, y) for a secret k, 0 < k < n.
 
-    k = a r + b with a random 40-bit r (Ciet and Joye 2003): a (r Q) + b Q, and a random Z.  Eight
+    k = a r + b with a random 32-bit r (Ciet and Joye 2003): a (r Q) + b Q, and a random Z.  Eight
     bits more in r cost 1.5 % more time.
     """
-    r = int.from_bytes(urandom(5), "big") | 1 << 40
+    r = int.from_bytes(urandom(4), "big") | 1 << 32
     a, b = divmod(k, r)
     one = ((x,), (y,))
     X, Y, Z = yield from run(naf(r, 2), one, [], one, random_scalar() % P)
