@@ -41,7 +41,6 @@ class Node:
         self.dropped: dict = {}
         self.unsent: list = []
         self.answered_s = 0
-        self.proved: dict | None = None
         self.wake = asyncio.Event()
         self.sharing = Sharing(self)
 
@@ -188,7 +187,6 @@ class Node:
         for _ in range(TRIAL_TRIES):
             found = await self._exchange()
             if found.answered:
-                self.proved = found.row
                 self.boot.confirm()
                 self.hooks.state("confirmed", version=version, slot=self.boot.place)
                 return
@@ -216,11 +214,11 @@ class Node:
         self.boot.files.remove(EXCHANGE)
 
     def _final(self, row: dict, kind: str) -> dict:
-        """The log's row after the reset. An exchange has one log: a repair's first one said "tampered", so what
-        became of the repair is logged under the exchange that proved it, or under a new request ID.
+        """The log's row after the reset. An exchange has one log: a repair's said "tampered" already, and the one that
+        proved the repair says "current", so what became of the repair is logged under a new request ID.
         """
         if row["o"] == b"repaired":
-            row["r"] = self.proved["r"] if self.proved else random_int(63)
+            row["r"] = random_int(63)
         if kind != "updated":
             row["o"] = b"rolled-back"
         return row
