@@ -21,6 +21,7 @@ WORDS = {
     "installed": "{version} is in {slot}; it resets",
     "self-test": "{version}: self-test {verdict}",
     "confirmed": "[green]{version} is confirmed[/]",
+    "repaired": "[green]{version} is repaired[/]",
     "giving-up": "[yellow]{version}: gives up ({reason}); it resets[/]",
     "rolled-back": "[yellow]came back from {version} by rollback[/] ({why})",
     "refused": "does not try {version} again ({reason})",
