@@ -1,0 +1,200 @@
+"""A whole verification node in one process: exchange, tracker, seed, chain, publishing and pages on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from fwchain.chainstore import Added, Miner, Store, StoreError
+from fwchain.chainstore.schema import open_engine
+from fwchain.chainstore.web import routes as chain_routes
+from fwchain.errors import SetupError
+from fwchain.events import Log
+from fwchain.network import Network
+from fwchain.seed import Seed, web_seed_routes
+from fwchain.tracker import Tracker
+from fwchain.verification import pages, trace
+from fwchain.verification.exchange import Exchange
+from fwchain.verification.publish import Publisher
+from fwchain.verification.releases import ReleaseStore
+from fwchain.verification.tickets import DailyTickets
+from fwnode.errors import FwError
+from fwnode.net.http import PATH
+from fwnode.trust.release import Release
+from fwnode.wire import WireError
+from fwnode.wire.fields import MAX_MESSAGE
+
+PEERS_IN_LIST = 12
+Tracer = Callable[[str], None]
+
+
+class Service:
+    """One network folder's verification node; `start` and `stop` it on an event loop."""
+
+    def __init__(self, network: Network, log: Log, tracer: Tracer | None = None) -> None:
+        """Open the stores; raises SetupError or StoreError. `tracer` gets each message as readable text."""
+        self.network = network
+        self.log = log
+        self.tracer = tracer
+        self.private = network.private("node")
+        self.node = network.config["node"]
+        roots = [root.data for root in network.roots]
+        self.chain = Store(network.database, network.genesis.data, roots)
+        self.releases = ReleaseStore(open_engine(network.database), network.releases)
+        self.miner = Miner(self.chain, self.private, self.node["block_s"], self._on_block, self._on_error)
+        self.tracker = Tracker(state=network.folder / "tracker.state")
+        self.seed = Seed(self.node["listen"], self.node["seed_port"], self.node["seed_upload"])
+        self.exchange = Exchange(
+            self.private,
+            network.root,
+            network.genesis.net,
+            "certified" if network.genesis.certified else "open",
+            DailyTickets(self.private),
+            self.releases,
+            self._peers,
+            self._on_log,
+            log.emit,
+        )
+        self.started = time.time()
+        self.answered = 0
+        self._runners: list[web.AppRunner] = []
+        self._servers: list[asyncio.Server] = []
+
+    # what the parts tell each other
+
+    def _peers(self, release: Release) -> list[tuple[str, int, bool]]:
+        seed = (self.network.config.address, self.node["seed_port"], True)
+        return [seed, *self.tracker.peers(release.info_hash, PEERS_IN_LIST)]
+
+    def _on_log(self, data: bytes, parsed: dict[str, Any]) -> None:
+        self.chain.add_log(data)
+        self.miner.notify()
+
+    def _on_block(self, added: Added, data: bytes) -> None:
+        self.log.emit("block", height=added.height, hash=added.hash.hex(), bytes=len(data))
+
+    def _on_error(self, error: Exception) -> None:
+        self.log.emit("error", what="miner", why=str(error))
+
+    async def _on_release(self, release: Release) -> None:
+        await asyncio.to_thread(self.chain.announce, release.metainfo)
+        self.miner.notify()
+        self._share(release)
+        self.log.emit(
+            "published", model=release.model, version=release.version, info_hash=release.info_hash.hex()
+        )
+
+    def _share(self, release: Release) -> None:
+        self.tracker.allow(release.info_hash)
+        self.seed.add(release.metainfo, self.releases.save_path(release))
+
+    # life
+
+    async def start(self) -> None:
+        """Listen on every port and take up what is published; raises SetupError when a port is taken."""
+        app = self._app()
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        self._runners.append(runner)
+        publisher = Publisher(self.releases, lambda: self.network.root, self._on_release)
+        publishing = web.AppRunner(publisher.app(), access_log=None)
+        await publishing.setup()
+        self._runners.append(publishing)
+        try:
+            for release in self.releases.all():
+                self._share(release)
+            assert runner.server is not None
+            await self.tracker.start(self.node["listen"], self.node["port"], fallback=runner.server)
+            site = web.TCPSite(
+                publishing, self.node["listen"], self.node["publish_port"], ssl_context=self.network.server_tls()
+            )
+            await site.start()
+        except OSError as error:
+            await self.stop()
+            if error.errno == errno.EADDRINUSE:
+                raise SetupError(f"a port is taken: {error}; change [node] in fwchain.toml") from None
+            raise
+        self.miner.start()
+        self.log.emit("serving", url=self.network.config.url, releases=len(self.releases.all()))
+
+    async def stop(self) -> None:
+        """End everything that `start` began."""
+        await asyncio.to_thread(self.miner.stop)
+        await self.tracker.stop()
+        for runner in self._runners:
+            await runner.cleanup()
+        self.seed.stop()
+        self.chain.close()
+        self.releases.engine.dispose()
+
+    # the HTTP face
+
+    def _app(self) -> web.Application:
+        app = web.Application(client_max_size=MAX_MESSAGE)
+        app.router.add_post(PATH, self._message)
+        app.router.add_get("/root/{number}", pages.root_handler(self.network.folder / "roots"))
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/", self._page)
+        app.add_routes(chain_routes(self.chain))
+        app.add_routes(web_seed_routes(self.releases))
+        return app
+
+    async def _message(self, request: web.Request) -> web.Response:
+        data = await request.read()
+        ip = request.remote or ""
+        self._trace(data, f"{ip} ->")
+        try:
+            reply = self.exchange.handle(data, ip)
+        except WireError as error:
+            return web.Response(status=400, text=f"{error}\n")
+        except StoreError as error:
+            self.log.emit("error", what="store", why=str(error))
+            return web.Response(status=503, text="the node cannot store anything now\n")
+        except FwError as error:
+            # dropped: the sender learns nothing that it could not see itself
+            self.log.emit("dropped", ip=ip, why=str(error))
+            return web.Response(status=403)
+        self.answered += 1
+        if reply:
+            self._trace(reply, f"{ip} <-")
+        return web.Response(body=reply)
+
+    def _trace(self, data: bytes, direction: str) -> None:
+        if self.tracer:
+            self.tracer(trace.text(data, direction, [self.private]))
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        tip = await asyncio.to_thread(self.chain.tip)
+        values = {
+            "answered_total": self.answered,
+            "chain_height": tip.height,
+            "releases": len(self.releases.all()),
+            "uptime_seconds": round(time.time() - self.started, 1),
+        }
+        return web.Response(text=pages.metrics(values, self.exchange.counters.by_reason))
+
+    async def _page(self, request: web.Request) -> web.Response:
+        return web.Response(text=await asyncio.to_thread(self._render), content_type="text/html")
+
+    def _render(self) -> str:
+        from fwchain.chainstore.show import summaries
+
+        tip = self.chain.tip()
+        releases: list[tuple[object, ...]] = [
+            (one.model, one.version, one.platform, one.size, one.info_hash.hex(), len(self._peers(one)))
+            for one in reversed(self.releases.all())
+        ]
+        logs: list[tuple[object, ...]] = [
+            (row["height"], log.get("outcome"), log.get("model"), log.get("version"), log.get("request"))
+            for row in reversed(list(summaries(self.chain, max(0, tip.height - 20), 21)))
+            for log in row.get("logs", ())
+        ]
+        columns = ("model", "version", "platform", "bytes", "info-hash", "peers")
+        body = pages.table("Releases", columns, releases)
+        body += pages.table("Verification logs", ("block", "outcome", "model", "version", "request ID"), logs)
+        return pages.PAGE.format(title=f"fwchain: {self.network.name}, block {tip.height}", body=body)
