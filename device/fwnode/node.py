@@ -50,7 +50,7 @@ class Node:
         await listener.start()
         if self.boot.trial:
             await self._trial()
-        await self._report_outcome()
+        self._say_outcome()
         await self.sharing.seed()
         while True:
             wait_s = self.config.check_s if await self.check() else self.config.retry_s
@@ -92,6 +92,7 @@ class Node:
                 self.hooks.state("unanswered", why=found.why)
                 return False
             self.answered_s = self.clock.uptime_s()
+            await self._log_outcome()
             await self._sync(found.url)
             if found.release is None:
                 self.hooks.state(found.outcome, version=self.boot.version, why=found.why)
@@ -198,18 +199,27 @@ class Node:
         self.hooks.state("giving-up", version=self.boot.version, reason=reason)
         self.reset()
 
-    async def _report_outcome(self) -> None:
-        """Log what became of the last release: it runs and is confirmed, or it was rolled back."""
-        outcome = self.boot.outcome
-        if outcome is None:
-            return
-        kind, version, reason = outcome
+    def _say_outcome(self) -> None:
+        """Tell what became of the last release: it runs and is confirmed, or it was rolled back."""
+        if self.boot.outcome is not None:
+            kind, version, reason = self.boot.outcome
+            row = self._installed()
+            repaired = kind == "updated" and row is not None and row["o"] == b"repaired"
+            self.hooks.state("repaired" if repaired else kind.replace("_", "-"), version=version, why=reason)
+
+    def _installed(self):  # type: ignore[no-untyped-def]
+        """The row that the last installation left for its log, None when there is none for this outcome."""
         raw = self.boot.files.read(EXCHANGE)
         row = decode_dict(raw, EXCHANGE, 512) if raw else None
-        repaired = kind == "updated" and row is not None and row["o"] == b"repaired"
-        self.hooks.state("repaired" if repaired else kind.replace("_", "-"), version=version, why=reason)
-        if row is not None and row["v"] == version.encode():
-            await self._tell(self._final(row, kind))
+        return row if row is not None and row["v"].decode() == self.boot.outcome[1] else None
+
+    async def _log_outcome(self) -> None:
+        """Log it, once somebody has answered and told the time."""
+        if self.boot.outcome is None:
+            return
+        row = self._installed()
+        if row is not None:
+            await self._tell(self._final(row, self.boot.outcome[0]))
         self.boot.told()
         self.boot.files.remove(EXCHANGE)
 
