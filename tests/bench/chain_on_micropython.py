@@ -83,7 +83,7 @@ def blocks():
     full = diff(ticks(), began)
     heads = [net.block(data).announcement() for data in made]
     chain = HeaderChain(Flash(), net.genesis)
-    net.authority._good.clear()
+    net.authority._known.clear()
     gc.collect()
     began = ticks()
     assert run(chain.take(heads, net.authority, None))

@@ -10,7 +10,7 @@ from fwnode.trust import Untrusted
 from fwnode.trust.cert import Certificate
 from fwnode.wire.message import key_id
 
-KEPT = const(8)  # certificates whose signature was found good, not checked again
+KEPT = const(4)  # certificates kept parsed; the signature of a good one is not checked again
 
 
 class Authority:
@@ -20,7 +20,7 @@ class Authority:
         self.root = root
         self.certified = certified
         self._kept = kept
-        self._good = []  # type: list
+        self._known = {}  # type: dict[bytes, list]
 
     def node(self, sender: dict) -> bool:
         """Whether the sender (its `cert` or `pu`) claims to be a verification node of the root."""
@@ -34,7 +34,7 @@ class Authority:
         if ("pu" in sender) == ("cert" in sender):
             raise ChainError("cert", "one of cert and pu expected")
         if "cert" in sender:
-            return Certificate(sender["cert"]).public, False
+            return self._certificate(sender["cert"])[0].public, False
         public = sender["pu"]
         if key_id(public) in self.root.revoked:
             raise Untrusted("revoked", "the key is revoked by root {}".format(self.root.number))
@@ -50,14 +50,22 @@ class Authority:
         data = sender.get("cert")
         if data is None:
             return
-        certificate = Certificate(data)
+        known = self._certificate(data)
+        certificate, good = known
         if model is not None and certificate.model != model:
             raise Untrusted("certificate", "a certificate for {}, not for {}".format(certificate.model, model))
-        if data in self._good:
-            if at is not None and at > certificate.expires:
-                raise Untrusted("expired", "certificate: expired at {}, now {}".format(certificate.expires, at))
-            return
-        yield from certificate.check(self.root, at)
-        if len(self._good) >= self._kept:
-            self._good.pop(0)
-        self._good.append(data)
+        if not good:
+            yield from certificate.check(self.root, at)
+            known[1] = True
+        elif at is not None and at > certificate.expires:
+            raise Untrusted("expired", "certificate: expired at {}, now {}".format(certificate.expires, at))
+
+    def _certificate(self, data: bytes) -> list:
+        """[the parsed certificate, whether its signature was found good], kept for the next time."""
+        known = self._known.get(data)
+        if known is None:
+            known = [Certificate(data), False]
+            if len(self._known) >= self._kept:
+                self._known.clear()
+            self._known[data] = known
+        return known
