@@ -21,7 +21,7 @@ NEW, PENDING, VALID, _, ABORTED = range(5)
 ROOT = "/r/"
 
 
-def choose(nvs, root=ROOT):
+def choose(nvs, root: str = ROOT) -> str | None:  # type: ignore[no-untyped-def]
     """The folder to run, None for the deployed files; writes what follows for the record."""
     record = bytearray(18)
     try:
@@ -53,7 +53,7 @@ def choose(nvs, root=ROOT):
     return None
 
 
-def save(nvs, record):
+def save(nvs, record: bytearray) -> bool:  # type: ignore[no-untyped-def]
     """Write the record; returns whether it is kept."""
     try:
         nvs.set_blob("fold", record)

@@ -66,10 +66,17 @@ class FolderNode(Node):
 
     def write(self, path, at, buf):
         """A part of a file as one operation; in the middle of it, half."""
+        if not path.startswith(ROOT):  # another test's, in the same process
+            WRITE(path, at, buf)
+            return
         buf = bytes(buf)
         self.board.op(lambda: WRITE(path, at, buf[: len(buf) // 2]), lambda: WRITE(path, at, buf))
 
     def remove(self, path):
+        """A folder as one operation; in the middle of it, one of its files."""
+        if not path.startswith(ROOT):
+            remove_tree(path)
+            return
         self.board.op(lambda: remove_tree(path + "/main.py"), lambda: remove_tree(path))
 
 
