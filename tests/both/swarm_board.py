@@ -2,8 +2,9 @@
 
 It fetches a release into a file and seeds it, or seeds what the file holds, and prints its events as JSON lines. The
 JSON may have: release {size, piece_length, pieces, info_hash, name}, file, fresh, ip, port, peers, trackers, web_seeds,
-up_rate, limits {attribute: value}, stay (seconds after the end), seed (true: the file is complete), fragment, verifier
-(true: SHA-256 of the file at the end), exit_after (sectors: the process ends there, as by a power cut), refuse.
+up_rate, group [address, port] for local discovery, private, limits {attribute: value}, stay (seconds after the end),
+seed (true: the file is complete), fragment, verifier (true: SHA-256 of the file at the end), exit_after (sectors: the
+process ends there, as by a power cut), refuse, events (false: none but the last).
 """
 
 import asyncio
@@ -107,6 +108,15 @@ async def main(wish):
     server = None
     if wish.get("port"):
         server = await asyncio.start_server(port.accept, ip, wish["port"])
+    if wish.get("group"):
+        from fwnode.swarm.localdisc import LocalDiscovery
+
+        release.private = wish.get("private", False)
+        try:
+            local = LocalDiscovery(hub, *wish["group"])
+            local.start()
+        except FwError as error:
+            say("no-local-discovery", {"why": str(error)})
     say("listening", {"port": wish.get("port", 0)})
     held = fragmented() if wish.get("fragment") else None
     began = ticks_ms()

@@ -54,7 +54,7 @@ def compiled() -> Path:
 
 
 def _needed(path: Path) -> bool:
-    return path.parent == DEVICE / "fwnode" or path.parent.name in ("swarm", "net", "wire")
+    return path.parent == DEVICE / "fwnode" or path.parent.name in ("swarm", "net", "wire", "crypto")
 
 
 def free_port(ip: str = "127.0.0.1") -> int:
