@@ -5,7 +5,7 @@ import struct
 
 from chain_parts import DIFFICULTY, TIME, Network
 from fwnode import crypto
-from fwnode.chain import ChainError, checkpoint, header
+from fwnode.chain import ChainError, checkpoint, header, proof
 from fwnode.chain.authority import Authority
 from fwnode.chain.head import Link
 from fwnode.chain.headers import FILE_SIZE, HeaderChain, Orphan
@@ -334,6 +334,22 @@ def test_signed_heads_are_taken_only_with_their_signatures():
     third = net.block(net.by_board(2, chain.tip(), [net.log(3)], TIME + 300))
     assert run(chain.take([third.encode()], net.authority, None))  # a whole block will do
     assert chain.tip().counter == 2
+
+
+def test_a_board_proves_its_own_log_with_the_headers_that_it_keeps():
+    net = Network()
+    genesis = net.genesis.link()
+    first = net.by_node(genesis, [net.log(n) for n in range(1, 6)])
+    link = net.link(first, genesis)
+    second = net.by_node(link, [net.log(6)], time=TIME + 200)
+    chain = HeaderChain(Flash(), net.genesis)
+    blocks = [net.block(first), net.block(second)]
+    run(chain.take([block.announcement() for block in blocks], net.authority, None))
+    own = proof.Inclusion(proof.inclusion(1, blocks[0], 4))  # as a node sends it
+    own.check(chain.header(own.height))
+    assert own.leaf == net.log(4)
+    false = proof.Inclusion(proof.inclusion(2, blocks[0], 4))
+    assert raises(ChainError, false.check, chain.header(false.height)).field == "hash"
 
 
 def test_cheap_checks_come_before_signatures():

@@ -6,6 +6,7 @@ record      verification log and release record, one leaf each
 head        a block's signed head
 block       a block: signed head with verification field
 pow         proof of work in slices
+confirm     the confirmations of one join_verification
 authority   whose signature counts
 genesis     block 0: the network's parameters
 headers     a board's header chain, kept in flash (ringfile: the file)
