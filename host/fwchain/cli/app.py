@@ -59,6 +59,7 @@ def load(name: str) -> Any:
         raise HostError(
             f"`fwchain {name}` needs the Python module {error.name}: install fwchain anew, with its dependencies"
         ) from error
+    loaded.app._add_completion = False  # the root has it
     command = typer.main.get_command(loaded.app)
     command.name = name
     return command
