@@ -108,12 +108,12 @@ class Flash:
         """Cut power at the `operation`-th flash operation from now (1 is the next); None: never."""
         at = 0 if operation is None else self.operations + operation
         st.put(self.state, st.CUT_PHASE, phase)
-        st.put64(self.state, st.CUT_AT, at)
+        st.put(self.state, st.CUT_AT, at)
 
     @property
     def operations(self) -> int:
         """Flash operations since the board was made."""
-        return int(st.get64(self.state, st.OPS))
+        return int(st.get(self.state, st.OPS))
 
     @property
     def violations(self) -> int:

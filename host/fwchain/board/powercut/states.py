@@ -105,7 +105,7 @@ def _apply(mem: bytearray, operation: Operation, phase: str | None) -> bytes:
     state = bytearray(st.size(len(mem)))
     chip = nor.Nor(mem, state, _off)
     if phase is not None:
-        st.put64(state, st.CUT_AT, 1)
+        st.put(state, st.CUT_AT, 1)
         st.put(state, st.CUT_PHASE, nor.PHASES.index(phase))
     try:
         if operation.data:

@@ -15,9 +15,13 @@ import struct
 
 from . import state as st
 
+try:
+    from .fast import blank, bump, clear, copy
+except ImportError:
+    from .plain import blank, bump, clear, copy
+
 SECTOR = 4096
 PAGE = 256
-BLANK = b"\xff" * PAGE
 
 BEFORE = 0
 MID = 1
@@ -46,20 +50,17 @@ class Nor:
         if offset < 0 or length < 0 or offset + length > self.size:
             raise FlashError("flash: {} bytes at 0x{:x}, chip has {}".format(length, offset, self.size))
 
-    def _count(self, offset, table):
+    def _count(self, table):
         """Count one operation; returns the phase of the power cut that strikes it, or None."""
         state = self.state
-        ops = st.get64(state, st.OPS) + 1
-        st.put64(state, st.OPS, ops)
-        cut = st.get64(state, st.CUT_AT)
-        if cut == ops:
+        bump(state, st.OPS)
+        phase = None
+        if st.get(state, st.CUT_AT) and st.get(state, st.CUT_AT) == st.get(state, st.OPS):
             phase = st.get(state, st.CUT_PHASE)
-            st.put64(state, st.CUT_AT, 0)
+            st.put(state, st.CUT_AT, 0)
             if phase == BEFORE:
                 self._cut()
-        else:
-            phase = None
-        st.put(state, table, st.get(state, table) + 1)
+        bump(state, table)
         return phase
 
     def _cut(self):
@@ -70,7 +71,7 @@ class Nor:
         """Fill `buf` from `offset`."""
         n = len(buf)
         self._check(offset, n)
-        buf[:] = self.mem[offset : offset + n]
+        copy(buf, self.mem, offset, n)
 
     def erase(self, offset, length):
         """Erase whole sectors."""
@@ -79,14 +80,12 @@ class Nor:
             raise FlashError("flash: erase of {} at 0x{:x} is not by sectors".format(length, offset))
         mem = self.mem
         for start in range(offset, offset + length, SECTOR):
-            phase = self._count(start, st.WEAR + start // SECTOR * 4)
+            phase = self._count(st.WEAR + start // SECTOR * 4)
             if phase == BITS:
                 for i in range(start, start + SECTOR):
                     mem[i] = mem[i] | 0x55
-                self._cut()
-            end = start + (SECTOR // 2 if phase == MID else SECTOR)
-            for page in range(start, end, PAGE):
-                mem[page : page + PAGE] = BLANK
+            else:
+                blank(mem, start, SECTOR // 2 if phase == MID else SECTOR)
             if phase is not None:
                 self._cut()
             if self.journal is not None:
@@ -96,37 +95,25 @@ class Nor:
         """Clear the bits that are 0 in `data`."""
         n = len(data)
         self._check(offset, n)
-        data = memoryview(data)
         done = 0
         while done < n:
             at = offset + done
             length = min(n - done, PAGE - at % PAGE)
-            self._program_page(at, data[done : done + length], length)
+            self._program_page(at, data, done, length)
             done += length
 
-    def _program_page(self, at, data, n):
+    def _program_page(self, at, data, start, n):
         mem = self.mem
-        phase = self._count(at, st.WEAR + self.size // SECTOR * 4 + at // SECTOR * 4)
-        if phase == MID:
-            n //= 2
-        old = mem[at : at + n]
+        phase = self._count(st.WEAR + (self.size + at) // SECTOR * 4)
         if phase == BITS:
             for i in range(n):
-                mem[at + i] = old[i] & (data[i] | 0x55)
-        elif n == PAGE and old == BLANK:
-            mem[at : at + n] = data
-        else:
-            wrong = 0
-            for i in range(n):
-                value = old[i] & data[i]
-                wrong |= value ^ data[i]
-                mem[at + i] = value
-            if wrong:
-                st.put(self.state, st.VIOLATIONS, st.get(self.state, st.VIOLATIONS) + 1)
+                mem[at + i] = mem[at + i] & (data[start + i] | 0x55)
+        elif clear(mem, at, data, start, n // 2 if phase == MID else n):
+            bump(self.state, st.VIOLATIONS)
         if phase is not None:
             self._cut()
         if self.journal is not None:
-            self._note(at, data)
+            self._note(at, memoryview(data)[start : start + n])
 
     def _note(self, offset, data):
         """Journal: length of all records u64, then records of offset u32, length u16 (0: an erase), data."""

@@ -14,6 +14,11 @@ import struct
 
 from .otadata import crc32
 
+try:
+    from .fast import is_blank, same
+except ImportError:
+    from .plain import is_blank, same
+
 PAGE = 4096
 ENTRIES = 126
 ENTRY = 32
@@ -85,11 +90,6 @@ class Pages:
     def _word(self, at):
         return struct.unpack_from("<I", self.nor.mem, at)[0]
 
-    def _blank(self, at, end):
-        mem = self.nor.mem
-        blank = b"\xff" * ENTRY
-        return all(mem[i : i + ENTRY] == blank for i in range(at, end, ENTRY))
-
     def _load(self):
         found = []
         mem = self.nor.mem
@@ -118,7 +118,7 @@ class Pages:
         if not self.free:
             raise NvsError(NOT_ENOUGH_SPACE)
         page = self.free.pop(0)
-        if not self._blank(page, page + PAGE):
+        if not is_blank(self.nor.mem, page, PAGE):
             self.nor.erase(page, PAGE)
         self.used.append(page)
 
@@ -219,7 +219,7 @@ class Pages:
             state = self._state(page, i)
             at = page + 64 + ENTRY * i
             if state == EMPTY:
-                if active and not self._blank(at, at + ENTRY):
+                if active and not is_blank(self.nor.mem, at, ENTRY):
                     self._set_state(page, i, i + 1, ERASED)
                 i += 1
                 continue
@@ -275,12 +275,27 @@ class Pages:
                         break
 
     def _find(self, ns, key, kind=None, chunk=ANY_CHUNK):
-        """(page, entry, type, span) of the newest such item; of any type when `kind` is None."""
-        found = None
-        for page, i, ns_, kind_, span, chunk_, key_ in self.items():
-            if ns_ == ns and chunk_ == chunk and key_ == key and kind in (None, kind_):
-                found = (page, i, kind_, span)
-        return found
+        """(page, entry, type, span) of the newest such item; of any type when `kind` is None.
+
+        Written without a generator or slices: on a board this must leave no garbage.
+        """
+        mem = self.nor.mem
+        found_page = found = -1
+        for page in self.used:
+            i = 0
+            at = page + 64
+            while i < ENTRIES:
+                span = 1
+                if mem[page + 32 + i // 4] >> (i % 4 * 2) & 3 == WRITTEN:
+                    span = max(1, mem[at + 2])
+                    if mem[at] == ns and mem[at + 3] == chunk and (kind is None or mem[at + 1] == kind):
+                        if same(mem, at + 8, key, 16):
+                            found_page = page
+                            found = i
+                i += span
+                at += ENTRY * span
+        item = self._item(found_page, found) if found >= 0 else None
+        return (found_page, found, item[1], item[2]) if item else None
 
     def _data(self, found):
         at = found[0] + 88 + ENTRY * found[1]

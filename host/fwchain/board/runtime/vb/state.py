@@ -7,8 +7,8 @@ no real board has (counters of wear). All fields are little-endian.
     offset size field
     0      4    magic "FWVB"
     4      4    flash size in bytes
-    8      8    OPS: flash operations since the board was made
-    16     8    CUT_AT: number of the operation at which power is cut; 0: never
+    8      4    OPS: flash operations since the board was made
+    16     4    CUT_AT: number of the operation at which power is cut; 0: never
     24     4    CUT_PHASE: see fwchain.board.runtime.vb.flash
     28     4    REQUEST: why the process ended (REQUEST_*)
     32     4    SLEEP_MS: length of a deep sleep; 0: until reset
