@@ -26,6 +26,8 @@ COMMANDS = {
     "serve": "Run a verification node: exchange, tracker, seed, chain.",
     "board": "Make, run, flash and watch boards, virtual or real.",
     "chain": "Print and verify the chain.",
+    "backup": "Write a network's keys and store into one file.",
+    "restore": "Put a network back from such a file.",
     "node": "Run a normal node on this machine.",
     "tracker": "Run the BitTorrent tracker alone.",
     "simulate": "Simulate a fleet.",
