@@ -199,6 +199,11 @@ def test_a_chain_that_was_changed_is_not_good(folder: Path, tmp_path: Path, caps
     assert changed != data
     with database:
         database.execute("update chain_block set data = ? where height = 2", (changed,))
-    database.close()
     code, _, err = outcome_of(capsys, "verify", str(copy))
+    with database:
+        database.execute("update chain_block set data = ? where height = 2", (data,))
+        database.execute("update chain_block set hash = ? where height = 2", (bytes(32),))
+    database.close()
+    told, _, other = outcome_of(capsys, "verify", str(copy))
+    assert told == 4 and "its last block is" in other
     assert code == 4 and "block 2: root: the merkle root is not that of the records" in err

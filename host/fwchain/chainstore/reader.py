@@ -158,6 +158,12 @@ class Reader:
         with self.reading() as connection:
             return connection.execute(query).scalar_one_or_none()
 
+    def hashes(self) -> list[bytes]:
+        """The hashes of the best branch's blocks from height 1, as they are at one moment."""
+        query = sa.select(blocks.c.hash).where(blocks.c.best, blocks.c.height > 0).order_by(blocks.c.height)
+        with self.reading() as connection:
+            return list(connection.scalars(query))
+
     def height_of(self, digest: bytes) -> int | None:
         """The height of a block of the best branch, or None."""
         query = sa.select(blocks.c.height).where(blocks.c.hash == digest, blocks.c.best)

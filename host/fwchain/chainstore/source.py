@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from fwchain import network
+from fwchain.chainstore.reader import MAX_HEADERS
 from fwchain.chainstore.store import Store
 from fwchain.errors import HostError, SetupError, Unreachable
+from fwnode.chain import header
 from fwnode.chain.genesis import MAX_GENESIS, Genesis
 from fwnode.chain.head import MAX_BLOCK
 from fwnode.trust.root import MAX_ROOT
@@ -19,6 +20,7 @@ from fwnode.trust.root import MAX_ROOT
 TIMEOUT_S = 20
 MAX_FILE = 64 << 20
 MAX_ROOTS = 4096
+MAX_HEIGHT = 1 << 24
 
 
 class Source(Protocol):
@@ -27,14 +29,11 @@ class Source(Protocol):
     genesis: Genesis
     roots: list[bytes]
 
-    def height(self) -> int:
-        """The height of its best branch."""
+    def hashes(self) -> list[bytes]:
+        """The hashes of its best branch's blocks from height 1."""
 
-    def tip(self) -> bytes:
-        """The hash of its tip."""
-
-    def block(self, height: int) -> bytes | None:
-        """The encoded block of its best branch at this height."""
+    def block(self, digest: bytes) -> bytes | None:
+        """The encoded block with this hash."""
 
     def proof_file(self, digest: bytes) -> bytes | None:
         """The proof file of the record with this SHA-256."""
@@ -52,17 +51,13 @@ class FolderSource:
         self.genesis = self.store.genesis
         self.roots = self.store.roots
 
-    def height(self) -> int:
-        """The height of its best branch."""
-        return self.store.tip().height
+    def hashes(self) -> list[bytes]:
+        """The hashes of its best branch's blocks from height 1."""
+        return self.store.hashes()
 
-    def tip(self) -> bytes:
-        """The hash of its tip."""
-        return self.store.tip().hash
-
-    def block(self, height: int) -> bytes | None:
-        """The encoded block of its best branch at this height."""
-        return self.store.block(height)
+    def block(self, digest: bytes) -> bytes | None:
+        """The encoded block with this hash."""
+        return self.store.block(digest)
 
     def proof_file(self, digest: bytes) -> bytes | None:
         """The proof file of the record with this SHA-256."""
@@ -106,24 +101,20 @@ class UrlSource:
             raise Unreachable(f"{self._url}{path}: not found; is this a node of fwchain?")
         return data
 
-    def _tip(self) -> dict[str, Any]:
-        try:
-            told = json.loads(self._needed("/chain/tip", 8192))
-            return {"height": int(told["height"]), "hash": bytes.fromhex(told["hash"])}
-        except (ValueError, KeyError, TypeError) as error:
-            raise HostError(f"{self._url}/chain/tip: no JSON of a tip") from error
+    def hashes(self) -> list[bytes]:
+        """The hashes of its best branch's blocks from height 1."""
+        found: list[bytes] = []
+        while True:
+            raw = self._needed(f"/chain/headers?from={len(found) + 1}", MAX_HEADERS * header.SIZE)
+            if not raw:
+                return found
+            if len(raw) % header.SIZE or len(found) > MAX_HEIGHT:
+                raise HostError(f"{self._url}/chain/headers: no headers")
+            found += [header.hash_of(raw[at : at + header.SIZE]) for at in range(0, len(raw), header.SIZE)]
 
-    def height(self) -> int:
-        """The height of its best branch."""
-        return int(self._tip()["height"])
-
-    def tip(self) -> bytes:
-        """The hash of its tip."""
-        return bytes(self._tip()["hash"])
-
-    def block(self, height: int) -> bytes | None:
-        """The encoded block of its best branch at this height."""
-        return self._get(f"/chain/block/{height}", MAX_BLOCK)
+    def block(self, digest: bytes) -> bytes | None:
+        """The encoded block with this hash."""
+        return self._get(f"/chain/block/{digest.hex()}", MAX_BLOCK)
 
     def proof_file(self, digest: bytes) -> bytes | None:
         """The proof file of the record with this SHA-256."""
@@ -137,10 +128,10 @@ def open_source(place: str, pinned: bytes | None = None) -> Source:
     return FolderSource(place)
 
 
-def blocks(source: Source, first: int, last: int) -> Iterator[bytes]:
-    """The encoded blocks from height `first` to `last`, as far as the source gives them."""
-    for height in range(first, last + 1):
-        data = source.block(height)
+def blocks(source: Source, hashes: list[bytes]) -> Iterator[bytes]:
+    """The encoded blocks with these hashes; raises HostError when one is missing."""
+    for digest in hashes:
+        data = source.block(digest)
         if data is None:
-            return
+            raise HostError(f"block {digest.hex()} is missing: it is named, but not given")
         yield data
