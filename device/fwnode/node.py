@@ -6,7 +6,7 @@ from fwnode.compat import drive, forget, random_int, tidy
 from fwnode.errors import FwError
 from fwnode.net.listener import Listener
 from fwnode.sharing import Sharing
-from fwnode.update import Refused
+from fwnode.update import RARE, ImageError, Refused, SlotError
 from fwnode.wire.bencode import decode_dict, encode
 
 TRIAL_TRIES = 5  # checks that a new release gets to reach somebody
@@ -23,7 +23,7 @@ CHECKING = (
     "fwnode.wire.fields",
     "fwnode.crypto",
 )
-UPDATING = ("fwnode.update.install", "fwnode.swarm.download", "fwnode.swarm.pieces", "fwnode.swarm.dial")
+UPDATING = ("fwnode.swarm.download", "fwnode.swarm.pieces", "fwnode.swarm.dial", "fwnode.swarm.webseed", *RARE)
 
 
 class Node:
@@ -163,16 +163,20 @@ class Node:
         from fwnode.update.install import Install
 
         config = self.config
-        install = Install(
-            self.boot, release, config.model, config.platform, self.clock.now(), self.clock.uptime_s()
-        )
+        install = Install(self.boot, release, config.model, config.platform, self.clock.now(), self.clock.uptime_s())
         if not self.hooks.may_update(release):
             self.hooks.state("held", version=release.version)
             return
-        await self.sharing.download(release, install.storage, peers)
-        await drive(install.finish())
+        try:
+            if row["o"] == b"repaired":
+                await drive(install.salvage())
+            await self.sharing.download(release, install.storage, peers)
+            await drive(install.finish())
+        except (ImageError, SlotError):
+            install.reject()
+            raise
         self.boot.files.write(EXCHANGE, encode(row))
-        self.hooks.state("installed", version=release.version, slot=self.boot.slots.target.label)
+        self.hooks.state("installed", version=release.version, slot=install.place)
         self.reset()
 
     # the first boot of a release
@@ -180,7 +184,10 @@ class Node:
     async def _trial(self) -> None:
         """Self-test, then somebody must answer; else reset, and the boot loader goes back."""
         version = self.boot.version
-        passed = self.boot.genuine and self.hooks.self_test()
+        if not self.boot.genuine:
+            self._give_up("image")
+            return
+        passed = self.hooks.self_test()
         self.hooks.state("self-test", version=version, passed=passed)
         if not passed:
             self._give_up("check")

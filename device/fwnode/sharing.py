@@ -59,6 +59,7 @@ class Sharing:
             trackers=release.trackers,
             web_seeds=release.web_seeds,
             up_rate=self.node.config.upload_kbps * 1024,
+            check_first=storage.check_first,
             on_event=self._event,
             buffers=self.buffers,
         )
@@ -75,5 +76,3 @@ class Sharing:
     def _event(self, kind: str, fields: dict) -> None:
         if kind in ("resumed", "progress", "bad-piece", "web-seed"):
             self.node.hooks.state("swarm-" + kind, **fields)
-
-

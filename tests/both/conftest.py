@@ -61,7 +61,11 @@ class MicroPythonFile(pytest.File):
     def _run(self) -> dict[str, str | None]:
         done = subprocess.run(
             [sys.executable, str(HERE / "on_micropython.py"), str(romfs()), HEAP, self.path.stem],
-            capture_output=True, text=True, timeout=TIMEOUT_S, cwd=HERE, stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            cwd=HERE,
+            stdin=subprocess.DEVNULL,
         )
         outcomes: dict[str, str | None] = {}
         for line in done.stdout.splitlines():

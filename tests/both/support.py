@@ -14,4 +14,3 @@ def raises(kind: type, function, *args, **kwargs):
     except kind as error:
         return error
     raise AssertionError("{} did not raise {}".format(function, kind.__name__))
-

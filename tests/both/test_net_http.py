@@ -2,13 +2,12 @@
 
 import asyncio
 
-from support import raises
-
 from fwnode.compat import randbelow
 from fwnode.net import NetError
 from fwnode.net.http import BadHttp, fetch, get, post, split_url
 from fwnode.net.listener import Listener
 from fwnode.net.tcp import close, connect, read_exactly
+from support import raises
 
 
 class Echo:

@@ -1,11 +1,10 @@
 """The numbered steps of C1-1 and C1-2 (paper 3.3.1), against a real verification node's exchange."""
 
 import world as worlds
-from support import run
-
 from fwnode.roles import BROADCAST, END, SEND, UPDATE
 from fwnode.roles.log import CURRENT
 from fwnode.wire import message
+from support import run
 
 
 def asked(newest="1.0.0", **changes):

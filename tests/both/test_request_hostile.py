@@ -1,13 +1,12 @@
 """What a request node n_i must not believe, each by the reason that it counts (design: bad input)."""
 
 import world as worlds
-from support import raises, run
-
 from fwnode import crypto
 from fwnode.roles import END
 from fwnode.wire import WireError, message
 from fwnode.wire.bencode import decode, encode
 from fwnode.wire.fields import MAX_MESSAGE
+from support import raises, run
 
 
 def asked(newest="1.0.0", **changes):

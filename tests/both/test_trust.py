@@ -2,13 +2,12 @@
 
 import hashlib
 
-from support import raises, run
-
 from fwnode import crypto
 from fwnode.trust import Untrusted, cert, release, root, version
 from fwnode.wire import WireError
 from fwnode.wire.bencode import decode, encode
 from fwnode.wire.message import key_id
+from support import raises, run
 
 
 def keys(count):
@@ -161,7 +160,9 @@ def test_the_threshold_of_distinct_vendor_keys_counts():
     run(release.Release(made(signers=(ONE, two))).check(strict, 1500))
     error = raises(Untrusted, release.Release(made(signers=(ONE, ONE))).check, strict, 1500)
     assert error.reason == "unsigned" and "1 of 2" in str(error)
-    revoked = make_root(1, ROOTS, **{"vendor-keys": {"toaster": points}, "vendor-threshold": 2, "revoked": [key_id(points[0])]})
+    revoked = make_root(
+        1, ROOTS, **{"vendor-keys": {"toaster": points}, "vendor-threshold": 2, "revoked": [key_id(points[0])]}
+    )
     assert raises(Untrusted, release.Release(made(signers=(ONE, two))).check, revoked, 1500).reason == "unsigned"
     other = make_root(1, ROOTS, **{"vendor-keys": {"kettle": points}})
     assert raises(Untrusted, release.Release(made(signers=(ONE,))).check, other, 1500).reason == "unsigned"

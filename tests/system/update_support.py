@@ -127,9 +127,7 @@ class Fleet:
 
     # the vendor
 
-    def release(
-        self, version: str, size: int = 0, broken: bool = False, app: str = "", **statement: Any
-    ) -> Update:
+    def release(self, version: str, size: int = 0, broken: bool = False, app: str = "", **statement: Any) -> Update:
         """Build and sign a release; `size` bytes of filler, `broken`: its self-test fails, `app`: its application."""
         source = self.folder / f"source-{version}-{len(list(self.folder.iterdir()))}"
         shutil.copytree(resources.folder("examples") / MODEL, source)

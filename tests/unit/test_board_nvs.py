@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from fwchain.board.flash import Flash, PowerCut
 from fwchain.board.runtime.vb import flash as nor
 from fwchain.board.runtime.vb import nvspages
@@ -159,8 +160,7 @@ def test_reads_what_espressifs_generator_writes(flash: Flash, tmp_path: Path) ->
 def test_writes_what_espressifs_generator_writes(flash: Flash, tmp_path: Path) -> None:
     """Byte for byte, for values written once."""
     (tmp_path / "in.csv").write_text(
-        "key,type,encoding,value\nfwchain,namespace,,\nfloor,data,i32,77\n"
-        f"blob,data,hex2bin,{'0123456789' * 10}\n"
+        f"key,type,encoding,value\nfwchain,namespace,,\nfloor,data,i32,77\nblob,data,hex2bin,{'0123456789' * 10}\n"
     )
     generate(tmp_path)
     nvs = load(flash)

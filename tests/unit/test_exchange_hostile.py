@@ -23,7 +23,7 @@ from fwnode.wire import WireError, message
 from fwnode.wire.bencode import decode, encode
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "both"))
-from verification_node import NET, World  # noqa: E402
+from verification_node import NET, World
 
 
 class Clock:
@@ -65,7 +65,14 @@ def request_of(world: World, me: Identity | None = None) -> tuple[Request, bytes
         return bytes(32)
 
     request = Request(
-        me or identity(world), "1.0.0", Root(world.root), measure, Clock(), Counters(), 1, int.from_bytes(os.urandom(7), "big")
+        me or identity(world),
+        "1.0.0",
+        Root(world.root),
+        measure,
+        Clock(),
+        Counters(),
+        1,
+        int.from_bytes(os.urandom(7), "big"),
     )
     return request, run(request.begin())[0][1]
 

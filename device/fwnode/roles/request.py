@@ -51,7 +51,9 @@ class Request:
     many verification nodes are asked.
     """
 
-    def __init__(self, me, running: str, root, measure, clock, counters, asked: int, r: int, known: bytes | None = None) -> None:  # type: ignore[no-untyped-def]
+    def __init__(
+        self, me, running: str, root, measure, clock, counters, asked: int, r: int, known: bytes | None = None
+    ) -> None:  # type: ignore[no-untyped-def]
         self.me = me
         self.running = running
         self.root = root

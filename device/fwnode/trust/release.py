@@ -116,9 +116,7 @@ class Release(Contents):
             raise Untrusted("expired", "release {}: expired at {}, now {}".format(self.version, self.expires, now))
         keys = root.vendor_keys(self.model)
         need = root.vendor_threshold
-        valid = yield from count_signers(
-            signed_bytes("release", self.body), self.signatures, keys, root.revoked, need
-        )
+        valid = yield from count_signers(signed_bytes("release", self.body), self.signatures, keys, root.revoked, need)
         if valid < need:
             raise Untrusted(
                 "unsigned",

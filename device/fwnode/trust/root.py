@@ -121,7 +121,8 @@ class Root:
             valid = yield from count_signers(new.signed, new.signatures, root.keys, [], root.threshold)
             if valid < root.threshold:
                 raise Untrusted(
-                    "root", "root {}: {} of {} signatures of root {}".format(new.number, valid, root.threshold, root.number)
+                    "root",
+                    "root {}: {} of {} signatures of root {}".format(new.number, valid, root.threshold, root.number),
                 )
 
 

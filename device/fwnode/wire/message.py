@@ -58,9 +58,7 @@ def seal(public: bytes, message: dict, sealed: dict):  # type: ignore[no-untyped
     kind = message["t"]
     _, _, must, may = TYPES[kind.decode()]
     check_shape(sealed, must, may, "box")
-    message["box"] = yield from steps.seal(
-        public, INFO_PREFIX + kind, _without(message, "box", "sig"), encode(sealed)
-    )
+    message["box"] = yield from steps.seal(public, INFO_PREFIX + kind, _without(message, "box", "sig"), encode(sealed))
 
 
 def parse(data: bytes) -> dict:
@@ -93,9 +91,7 @@ def verify(message: dict, public: bytes):  # type: ignore[no-untyped-def]
 def unseal(private: bytes, message: dict):  # type: ignore[no-untyped-def]
     """Steps: the sealed fields, their shape checked, r equal to the clear one; raises InvalidBox or WireError."""
     kind = message["t"]
-    plain = yield from steps.unseal(
-        private, INFO_PREFIX + kind, _without(message, "box", "sig"), message["box"]
-    )
+    plain = yield from steps.unseal(private, INFO_PREFIX + kind, _without(message, "box", "sig"), message["box"])
     sealed = decode_dict(plain, "box", MAX_MESSAGE)
     _, _, must, may = TYPES[kind.decode()]
     check_shape(sealed, must, may, "box")

@@ -211,9 +211,7 @@ class Exchange:
         self._signed(log, public)
         version.parse(log["v"])
         self.on_log(data, log)
-        self.on_event(
-            "log", node=log["req"].hex(), ip=ip, outcome=log["o"].decode(), version=log["v"].decode()
-        )
+        self.on_event("log", node=log["req"].hex(), ip=ip, outcome=log["o"].decode(), version=log["v"].decode())
         return b""
 
     # the checks, cheap ones first

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from aiohttp import web
@@ -30,7 +30,7 @@ def metrics(values: Mapping[str, float], dropped: Mapping[str, int]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def root_handler(folder: Path) -> Callable[[web.Request], web.StreamResponse]:
+def root_handler(folder: Path) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """Serves trust roots by number, so that a node can follow them one by one."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -39,4 +39,4 @@ def root_handler(folder: Path) -> Callable[[web.Request], web.StreamResponse]:
             raise web.HTTPNotFound(text="no such root")
         return web.Response(body=path.read_bytes(), content_type="application/octet-stream")
 
-    return handle  # type: ignore[return-value]
+    return handle

@@ -58,7 +58,7 @@ class Service:
             self.releases,
             self._peers,
             self._on_log,
-            log.emit,
+            self._on_event,
         )
         self.started = time.time()
         self.answered = 0
@@ -70,6 +70,9 @@ class Service:
     def _peers(self, release: Release) -> list[tuple[str, int, bool]]:
         seed = (self.network.config.address, self.node["seed_port"], True)
         return [seed, *self.tracker.peers(release.info_hash, PEERS_IN_LIST)]
+
+    def _on_event(self, kind: str, **fields: Any) -> None:
+        self.log.emit(kind, **fields)
 
     def _on_log(self, data: bytes, parsed: dict[str, Any]) -> None:
         self.chain.add_log(data)
@@ -85,9 +88,7 @@ class Service:
         await asyncio.to_thread(self.chain.announce, release.metainfo)
         self.miner.notify()
         self._share(release)
-        self.log.emit(
-            "published", model=release.model, version=release.version, info_hash=release.info_hash.hex()
-        )
+        self.log.emit("published", model=release.model, version=release.version, info_hash=release.info_hash.hex())
 
     def _share(self, release: Release) -> None:
         self.tracker.allow(release.info_hash)

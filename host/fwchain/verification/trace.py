@@ -87,7 +87,9 @@ def _value(key: str, value: Any) -> str:
         return f"model {certificate.model}, key {certificate.key_id.hex()[:_SHORT]}…, expires {certificate.expires}"
     if key == "l":
         peers = unpack(value, value["info-hash"])
-        return ", ".join(f"{ip}:{port}{'' if complete else ' (incomplete)'}" for ip, port, complete in peers) or "nobody"
+        return (
+            ", ".join(f"{ip}:{port}{'' if complete else ' (incomplete)'}" for ip, port, complete in peers) or "nobody"
+        )
     if isinstance(value, bytes):
         return value.hex() if len(value) <= 20 else f"{value[:_SHORT].hex()}… ({len(value)} bytes)"
     return str(value)
