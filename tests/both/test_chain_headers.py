@@ -7,7 +7,7 @@ from chain_parts import DIFFICULTY, TIME, Network
 from fwnode import crypto
 from fwnode.chain import ChainError, checkpoint, header, proof
 from fwnode.chain.authority import Authority
-from fwnode.chain.head import Link
+from fwnode.chain.head import Head, Link
 from fwnode.chain.headers import FILE_SIZE, HeaderChain, Orphan
 from fwnode.chain.pow import mine
 from fwnode.chain.ringfile import RingFile
@@ -305,7 +305,10 @@ def test_a_board_steps_over_what_a_retired_key_signed_by_a_checkpoint():
     authority = Authority(newer, True)
     chain = HeaderChain(Flash(), net.genesis)
     heads = [net.block(data).announcement() for data in (first, second)]
-    assert raises(Untrusted, chain.take, heads, authority, None).reason == "revoked"
+    assert raises(Untrusted, chain.take, heads[:1], authority, None).reason == "revoked"
+    assert chain.height == 0
+    below = HeaderChain(Flash(), net.genesis)
+    assert run(below.take(heads, authority, None)) and below.height == 2  # the second answers for the first
     unsigned = checkpoint.build(net.net, tip)
     assert raises(ChainError, chain.take_checkpoint, unsigned, newer).field == "checkpoint"
     assert chain.height == 0
@@ -334,6 +337,39 @@ def test_signed_heads_are_taken_only_with_their_signatures():
     third = net.block(net.by_board(2, chain.tip(), [net.log(3)], TIME + 300))
     assert run(chain.take([third.encode()], net.authority, None))  # a whole block will do
     assert chain.tip().counter == 2
+
+
+def test_one_signature_answers_for_the_headers_below_it():
+    net = Network()
+    parent = net.genesis.link()
+    made = []
+    for n in range(5):
+        data = net.by_board(9, parent, [net.log(n)], TIME + 100 + 10 * n)
+        made.append(net.block(data))
+        parent = net.link(data, parent)
+    heads = [block.head for block in made]
+    chain = HeaderChain(Flash(), net.genesis)
+    counted = []
+    check = Head.check_head
+
+    def counting(self, authority):
+        counted.append(self.hash)
+        return check(self, authority)
+
+    Head.check_head = counting
+    try:
+        assert run(chain.take(heads[:4] + [made[4].announcement()], net.authority, None))
+        assert counted == [made[4].hash]
+        assert (chain.height, chain.counter) == (5, 5) and chain.counter_at(3) is None
+        assert not run(chain.take([made[4].announcement()], net.authority, None)) and len(counted) == 1
+    finally:
+        Head.check_head = check
+    chain = HeaderChain(Flash(), net.genesis)
+    for wrong in ([], heads, heads[:4] + [made[3].head]):
+        assert raises(ChainError, chain.take, wrong, net.authority, None).field == "head"
+    gap = heads[:2] + [made[4].announcement()]
+    assert raises(ChainError, chain.take, gap, net.authority, None).field == "previous"
+    assert chain.height == 0
 
 
 def test_a_board_proves_its_own_log_with_the_headers_that_it_keeps():

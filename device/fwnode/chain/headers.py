@@ -193,17 +193,21 @@ class HeaderChain:
         return True
 
     def take(self, blobs: list, authority, now):  # type: ignore[no-untyped-def]
-        """Steps: take encoded signed heads (or whole blocks) like `extend`; the cheap checks first,
-        then the signatures.
+        """Steps: take signed heads (or whole blocks), and headers of 88 bytes, each on the one before;
+        whether the tip moved. The cheap checks come first, then one signature.
+
+        The last one must be signed, and its signature alone is checked: its hash commits to every
+        header below it, so whoever signs it answers for them. Raises Orphan, ChainError, Untrusted.
         """
-        blocks = [Head(blob, self.net) for blob in blobs]
-        heads = [block.head for block in blocks]
-        plan = self._plan(heads, now)
-        if plan is None:
+        if not blobs or len(blobs[-1]) == headers.SIZE:
+            raise ChainError("head", "the last one must be signed")
+        last = Head(blobs[-1], self.net)
+        heads = [blob if len(blob) == headers.SIZE else Head(blob, self.net).head for blob in blobs[:-1]]
+        heads.append(last.head)
+        if self._plan(heads, now) is None:
             return False
-        for block in blocks[plan[1] :]:
-            yield from block.check_head(authority)
-        return self.extend(heads, [block.counter for block in blocks], now)
+        yield from last.check_head(authority)
+        return self.extend(heads, [UNKNOWN] * (len(heads) - 1) + [last.counter], now)
 
     def _append(self, height: int, data: bytes, counter: int) -> None:
         if height - self.base.height > self._keep:
