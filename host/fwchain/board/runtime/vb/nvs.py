@@ -28,6 +28,11 @@ from .nvspages import (
     entry_crc,
 )
 
+try:
+    from .fast import same
+except ImportError:
+    from .plain import same
+
 
 def _key(name):
     data = name.encode()
@@ -41,12 +46,23 @@ class Nvs(Pages):
 
     def _erase_others(self, ns, key, keep, chunks=()):
         """Erase all of a key but the entry `keep` and the chunks numbered in `chunks`."""
+        mem = self.nor.mem
         for data in (False, True):  # index first: without it the chunks mean nothing
-            for page, i, ns_, kind, span, chunk, key_ in self.items():
-                if ns_ == ns and key_ == key and (page, i) != keep and (kind == BLOB_DATA) == data:
-                    if data and chunk in chunks:
-                        continue
-                    self._set_state(page, i, i + span, ERASED)
+            for page in self.used:
+                i = 0
+                while i < ENTRIES:
+                    at = page + 64 + ENTRY * i
+                    span = 1
+                    if mem[page + 32 + i // 4] >> (i % 4 * 2) & 3 == WRITTEN:
+                        span = max(1, mem[at + 2])
+                        if mem[at] == ns and (mem[at + 1] == BLOB_DATA) == data and same(mem, at + 8, key, 16):
+                            if data:
+                                wanted = mem[at + 3] not in chunks
+                            else:
+                                wanted = keep is None or i != keep[1] or page != keep[0]
+                            if wanted:
+                                self._set_state(page, i, i + span, ERASED)
+                    i += span
 
     # what the API offers
 
@@ -61,9 +77,10 @@ class Nvs(Pages):
     def open(self, name):
         """The namespace's number; made when it does not exist."""
         key = _key(name)
+        found = self._find(0, key, U8)
+        if found:
+            return self._data(found)[0]
         existing = self.namespaces()
-        if name in existing:
-            return existing[name]
         number = 1
         while number in existing.values():
             number += 1

@@ -200,16 +200,20 @@ class Pages:
                 return i
         return ENTRIES
 
+    def _good(self, page, i):
+        """Whether the entry's CRC is right and its span fits the page."""
+        at = page + 64 + ENTRY * i
+        mem = self.nor.mem
+        span = mem[at + 2]
+        return 0 < span <= ENTRIES - i and self._word(at + 4) == entry_crc(
+            mem[at + 8 : at + 32], entry_crc(mem[at : at + 4])
+        )
+
     def _item(self, page, i):
         """(namespace, type, span, chunk) of the entry, or None when its CRC is wrong."""
         at = page + 64 + ENTRY * i
         mem = self.nor.mem
-        if self._word(at + 4) != entry_crc(mem[at + 8 : at + 32], entry_crc(mem[at : at + 4])):
-            return None
-        span = mem[at + 2]
-        if span == 0 or i + span > ENTRIES:
-            return None
-        return mem[at], mem[at + 1], span, mem[at + 3]
+        return (mem[at], mem[at + 1], mem[at + 2], mem[at + 3]) if self._good(page, i) else None
 
     def _repair(self, page):
         """Erase entries that a power cut left half-written."""
@@ -226,10 +230,11 @@ class Pages:
             if state != WRITTEN:
                 i += 1
                 continue
-            item = self._item(page, i)
-            span = item[2] if item else 1
-            whole = all(self._state(page, j) == WRITTEN for j in range(i, i + span))
-            if not item or not whole:
+            whole = self._good(page, i)
+            span = self.nor.mem[at + 2] if whole else 1
+            for j in range(i + 1, i + span):
+                whole = whole and self._state(page, j) == WRITTEN
+            if not whole:
                 self._set_state(page, i, i + span, ERASED)
             i += span
 
@@ -257,22 +262,34 @@ class Pages:
 
     def _repair_items(self):
         """Of two values of one key keep the newer; erase chunks without index and the reverse."""
-        seen = {}
-        for page, i, ns, kind, span, chunk, key in self.items():
-            same = (ns, key, chunk)
-            if same in seen and kind != BLOB_DATA:
-                self._set_state(*seen[same], ERASED)
-            seen[same] = (page, i, i + span)
-        for page, i, ns, kind, span, chunk, key in self.items():
-            if kind == BLOB_DATA:
-                index = self._find(ns, key, BLOB_INDEX)
-                if not index or chunk not in self._chunks(index):
-                    self._set_state(page, i, i + span, ERASED)
-            elif kind == BLOB_INDEX:
-                for number in self._chunks((page, i)):
-                    if not self._find(ns, key, BLOB_DATA, number):
-                        self._set_state(page, i, i + 1, ERASED)
-                        break
+        mem = self.nor.mem
+        for page in self.used:
+            i = 0
+            while i < ENTRIES:
+                at = page + 64 + ENTRY * i
+                span = 1
+                if self._state(page, i) == WRITTEN:
+                    span = max(1, mem[at + 2])
+                    if not self._needed(page, i, mem[at : at + 24]):
+                        self._set_state(page, i, i + span, ERASED)
+                i += span
+
+    def _needed(self, page, i, head):
+        """Whether the entry, whose first 24 bytes are `head`, is the newest of its key, and has its other parts."""
+        ns = head[0]
+        kind = head[1]
+        key = head[8:24]
+        if kind == BLOB_DATA:
+            index = self._find(ns, key, BLOB_INDEX)
+            return index is not None and head[3] in self._chunks(index)
+        newest = self._find(ns, key, None, head[3])
+        if newest is None or newest[0] != page or newest[1] != i:
+            return False
+        if kind == BLOB_INDEX:
+            for number in self._chunks(newest):
+                if not self._find(ns, key, BLOB_DATA, number):
+                    return False
+        return True
 
     def _find(self, ns, key, kind=None, chunk=ANY_CHUNK):
         """(page, entry, type, span) of the newest such item; of any type when `kind` is None.
