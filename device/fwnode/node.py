@@ -23,7 +23,7 @@ CHECKING = (
     "fwnode.wire.fields",
     "fwnode.crypto",
 )
-UPDATING = ("fwnode.swarm.download", "fwnode.swarm.pieces", "fwnode.swarm.dial", "fwnode.swarm.webseed", *RARE)
+UPDATING = ("fwnode.swarm.download", "fwnode.swarm.pieces", "fwnode.swarm.dial", "fwnode.swarm.webseed") + RARE
 
 
 class Node:
