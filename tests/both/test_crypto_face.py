@@ -119,6 +119,8 @@ def _hostile_signatures(public, good):
         b"",
         good[:63],
         good + b"\x00",
+        r + b"\x00" + s,  # the same two numbers
+        b"\x00" + good,
         bytes(64),
         bytes(32) + s,
         r + bytes(32),

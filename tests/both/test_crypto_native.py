@@ -64,6 +64,19 @@ def test_both_compute_the_same():
         native.disable()
 
 
+def test_exceptional_sums_in_a_ladder():
+    two = p256.affine(*p256.double(GX, GY, 1, 1))
+    points = (GX, two[0]), (GY, two[1])
+    for digits in ([0, 64], [1, 64], [2, 64], [3, 64], [0, 67, 128], [64, 129], [0], [64]):
+        for other in ([], digits, [0]):
+            q = _point(_end(ladder.run(list(digits), points, list(other), points, 3)))
+            try:
+                native.enable()
+                assert _point(_end(ladder.run(list(digits), points, list(other), points, 5))) == q
+            finally:
+                native.disable()
+
+
 def test_the_face_with_machine_code():
     key, other = crypto.generate_key(), crypto.generate_key()
     expected = _end(pure.public_key(key)), _end(pure.sign(key, b"m"))

@@ -2,6 +2,7 @@
 
 from os import urandom
 
+from fwnode import crypto
 from fwnode.crypto import InvalidKey, comb, gtable, ladder, p256, pure, sha256
 from fwnode.crypto.p256 import GX, GY, N, P
 from support import raises
@@ -102,6 +103,68 @@ def test_multiplications_agree():
     assert _end(ladder.multiply_add(0, g, 0, x, y))[0][2] == 0
     assert p256.affine(*_end(ladder.multiply_add(0, g, 1, x, y))[0]) == (x, y)
     assert p256.affine(*_end(ladder.multiply_add(1, g, 0, x, y))[0]) == (GX, GY)
+
+
+def test_exceptional_sums_in_a_ladder():
+    """A digit list that makes double-and-add meet Q + Q, Q - Q and 2Q - 2Q."""
+    two = p256.affine(*p256.double(GX, GY, 1, 1))
+    points = (GX, two[0]), (GY, two[1])
+    for digits, k in (
+        ([0, 64], 3),  # 2G + G
+        ([1, 64], 1),  # 2G - G
+        ([2, 64], 4),  # 2G + 2G
+        ([3, 64], 0),  # 2G - 2G
+        ([0, 67, 128], 1),  # (4G - 4G) + G
+        ([64, 64 * 2 + 1], N - 2),  # 2(2(-G) + G)
+    ):
+        q = _end(ladder.run(list(digits), points, [], points, 1))[0]
+        assert (p256.affine(*q) if q[2] else None) == (_slow(k, GX, GY) if k else None), digits
+        # the same with the second list: both at one position
+        q = _end(ladder.run(list(digits), points, list(digits), points, 7))[0]
+        assert (p256.affine(*q) if q[2] else None) == (_slow(2 * k % N, GX, GY) if k else None)
+
+
+def _signature_of(x, y, s):
+    """A public key for which (x mod n, s) signs b"m", with the point (x, y) for R."""
+    r = x % N
+    z = int.from_bytes(sha256(b"m"), "big")
+    # R = (z/s) G + (r/s) Q
+    w = _slow(z * p256.inverse(s, N) % N, GX, GY)
+    q = p256.affine(*p256.add(x, y, 1, w[0], P - w[1]))
+    return p256.encode(*_slow(s * p256.inverse(r, N) % N, *q)), r
+
+
+def _check(public, r, s, expected):
+    signature = _bytes(r) + _bytes(s)
+    assert crypto.verify(public, b"m", signature) is expected
+    assert _end(pure.verify(public, b"m", signature))[0] is expected
+
+
+def test_signatures_whose_numbers_are_near_the_edge():
+    # s and s + n are the same number mod n, but only s is a signature
+    x, y = _slow(p256.random_scalar(), GX, GY)
+    for s in (1, 5, (1 << 256) - 1 - N):
+        public, r = _signature_of(x, y, s)
+        for _ in range(2):
+            _check(public, r, s, True)
+            _check(public, r, s + N, False)
+            _end(pure.precompute(public))
+    # R's x is r + n, not r: one in 2^32 signatures.  r + n itself is none.
+    x = N
+    while True:
+        x += 1
+        square = (x * x * x - 3 * x + p256.B) % P
+        y = pow(square, (P + 1) // 4, P)
+        if y * y % P == square:
+            break
+    s = p256.random_scalar()
+    public, r = _signature_of(x, y, s)
+    assert r < 100
+    for _ in range(2):
+        _check(public, r, s, True)
+        _check(public, x, s, False)
+        _check(public, r + 1, s, False)
+        _end(pure.precompute(public))
 
 
 def test_no_two_entries_of_a_comb_cancel():

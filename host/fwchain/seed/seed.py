@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,15 @@ def _session(pack: dict[str, Any]) -> Any:
     return lt.session(pack)  # type: ignore[call-overload]
 
 
+def _check_free(host: str, port: int) -> None:
+    """Raise SeedError when somebody listens there: libtorrent itself would share the port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise SeedError(f"seed: cannot listen on {host}:{port}: {error.strerror}") from error
+
+
 class Seed:
     """A libtorrent session that seeds releases on `port` until `stop`."""
 
@@ -62,6 +72,7 @@ class Seed:
         local_discovery: bool = False,
     ) -> None:
         """Listen; raises SeedError when the port is taken. `upload_rate` is in bytes a second in all, 0: no limit."""
+        _check_free(host, port)
         self._session = _session(settings(host, port, upload_rate, dht, local_discovery))
         # without this, libtorrent exempts peers of private and loopback networks from the limit
         everyone = lt.ip_filter()
