@@ -6,6 +6,7 @@ from pathlib import Path
 
 from update_support import Fleet
 
+from fwchain.board.image import filler
 from fwchain.demo.processes import fwchain
 
 # an application that leaves no free block of 16 KiB on the heap before the node begins to work
@@ -88,11 +89,12 @@ def test_an_update_in_a_fragmented_heap(tmp_path: Path) -> None:
 def test_a_flipped_byte_is_found_and_repaired(tmp_path: Path) -> None:
     """C1-1 finds the tampered slot; the same version is installed anew, into the other slot."""
     with Fleet(tmp_path) as fleet:
-        only = fleet.release("1.0.0")
+        only = fleet.release("1.0.0", size=200_000)
         fleet.publish(only)
         board = fleet.board(only)
         fleet.wait(board, "current", version="1.0.0")
-        board.flip(len(only.image) // 2, slot=0)
+        # in the filler: code is run in place, and damaged code would not get as far as a check
+        board.flip(only.image.index(filler("tests 1.0.0", 200_000)) + 100_000, slot=0)
         fleet.wait(board, "tampered", version="1.0.0")
         fleet.wait(board, "started", version="1.0.0", slot="ota_1", genuine=True)
         fleet.wait(board, "repaired", version="1.0.0")
