@@ -15,6 +15,7 @@ import crypto_vectors as cv
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -28,7 +29,7 @@ from fwnode.crypto.gcm import Gcm
 P = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
 N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 CURVE = ec.SECP256R1()
-EXAMPLES = int(os.environ.get("CRYPTO_EXAMPLES", "400"))
+EXAMPLES = int(os.environ.get("CRYPTO_EXAMPLES", "300"))
 
 # Scalars near what splits, carries and signs: the ends, powers of two, runs of ones, halves.
 _edges = [1, 2, 3, N - 1, N - 2, N // 2, N // 2 + 1, 2**255, 2**255 - 1, 2**128, 2**26, 2**40, 2**41 - 1]
@@ -174,6 +175,15 @@ def test_gcm(key: bytes, nonce: bytes, aad: bytes, plain: bytes) -> None:
     assert Gcm(key).open(nonce, aad, sealed) == plain
 
 
+def test_the_counter_wraps() -> None:
+    """SP 800-38D: the counter has 32 bits and does not carry into the nonce."""
+    key, top = os.urandom(16), os.urandom(12)
+    ecb = Cipher(algorithms.AES(key), modes.ECB()).encryptor()
+    blocks = [top + n.to_bytes(4, "big") for n in (2**32 - 1, 0, 1)]
+    stream = b"".join(ecb.update(block) for block in blocks)
+    assert Gcm(key)._crypt(top + (2**32 - 2).to_bytes(4, "big"), bytes(48)) == stream
+
+
 def host_made(cases: int, seed: int) -> list[str]:
     """Lines of what cryptography made, for the board's code to accept or refuse."""
     rng = random.Random(seed)
@@ -249,9 +259,9 @@ def board_made(tmp_path: Path, cases: int) -> int:
 
 
 def test_what_the_host_made_on_micropython(tmp_path: Path) -> None:
-    lines = host_made(150, seed=random.randrange(2**32))
-    assert sum(cv.check(tmp_path, lines).values()) == len(lines) > 1200
+    lines = host_made(100, seed=random.randrange(2**32))
+    assert sum(cv.check(tmp_path, lines).values()) == len(lines) >= 825
 
 
 def test_what_micropython_made_on_the_host(tmp_path: Path) -> None:
-    assert board_made(tmp_path, 250) == 250
+    assert board_made(tmp_path, 200) == 200
