@@ -3,3 +3,4 @@ include("$(PORT_DIR)/boards/manifest.py")
 
 package("fwnode", base_path=".", opt=3)
 module("main.py", base_path=".", opt=3)
+module("boot.py", base_path=".", opt=3)

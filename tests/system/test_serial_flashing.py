@@ -266,3 +266,14 @@ def test_firmware_for_a_real_chip_says_what_is_missing() -> None:
     assert "ESP-IDF" in out
     assert "MICROPYTHON_SOURCE" in out
     assert "FIRMWARE is missing" in fwchain("flash", "--board", "esp32", "--port", "/dev/ttyNONE", code=3)
+
+
+def test_a_fresh_boards_boot_py_is_replaced_a_makers_is_not(board: VirtualBoard) -> None:
+    """MicroPython's own boot.py has only comments in it."""
+    fresh = "# This file is executed on every boot\\n#import esp\\n#esp.osdebug(None)\\n"
+    mpremote(board, "exec", f"f = open('/boot.py', 'w'); f.write('{fresh}'); f.close()")
+    assert "1 of " in fwchain("deploy")
+    mpremote(board, "exec", "f = open('/boot.py', 'w'); f.write('import gc\\ngc.collect()'); f.close()")
+    assert "/boot.py on the board is your own" in fwchain("deploy")
+    mpremote(board, "fs", "rm", ":boot.py")
+    assert "1 of " in fwchain("deploy")

@@ -17,6 +17,10 @@ from fwchain.flashing.errors import FlashingError
 from fwchain.flashing.prompt import Prompt
 from fwchain.flashing.show import Show
 
+OWN = {
+    "/main.py": "call fwnode.run(app) from it",
+    "/boot.py": "releases of files alone need what device/boot.py does",
+}
 BLOCK = 4096  # littlefs gives every file whole blocks
 
 
@@ -49,7 +53,7 @@ def deploy(prompt: Prompt, show: Show, files: Mapping[str, bytes] | None = None)
     # A .py beside the .mpy would be loaded in its place, so whatever is not ours goes.
     remove = sorted(p for p in there if p.startswith(mpy.LIBRARY + "/") and p not in wanted)
     for path in kept:
-        show.say(f"{path} on the board is your own: it stays (call fwnode.run(app) from it)")
+        show.say(f"{path} on the board is your own: it stays ({OWN[path]})")
     done = Deployed(copy, remove, kept)
     if not done.changed:
         show.say(f"nothing to do: all {len(wanted)} files are there already", copied=0, removed=0)
