@@ -16,8 +16,8 @@ from fwchain.errors import EXIT_CODES, NotTrusted, SetupError, Unreachable
 def test_help_lists_every_command_and_loads_none() -> None:
     code = "import sys; from fwchain.cli.app import run; c = run(['--help']); print(c, sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    for name in COMMANDS:
-        assert name in done.stdout
+    for name in ("init", "release", "serve", "board", "chain", "tracker"):
+        assert f"\n  {name} " in done.stdout
     loaded = done.stdout.splitlines()[-1]
     assert loaded.startswith("0 ")
     for heavy in ("aiohttp", "sqlalchemy", "libtorrent", "esptool", "fwchain.cli.release"):
@@ -36,7 +36,7 @@ def test_the_help_names_every_exit_code(capsys: pytest.CaptureFixture[str]) -> N
         assert f"{code} {meaning}" in text
 
 
-@pytest.mark.parametrize("name", ["init", "release", "serve", "board", "chain"])
+@pytest.mark.parametrize("name", ["init", "release", "serve", "board", "chain", "tracker", "backup", "restore"])
 def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([name, "--help"]) == 0
     assert "Usage: fwchain " + name in capsys.readouterr().out

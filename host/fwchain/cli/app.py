@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -41,8 +42,10 @@ class LazyGroup(TyperGroup):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        here = Path(__file__).parent
         for name, text in COMMANDS.items():
-            self.add_command(TyperCommand(name, help=text))
+            there = (here / f"{name}.py").exists()
+            self.add_command(TyperCommand(name, help=text, hidden=not there))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Replace the stand-in of the command that is called by the real one."""
