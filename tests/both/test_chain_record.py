@@ -251,8 +251,44 @@ def proof_of(net, **changes):
 
 def test_a_proof_needs_genesis_alone():
     net = network()
-    found, height, above = run(proof.check(proof_of(net), net.genesis))
-    assert found.data == net.log(3) and (height, above) == (1, 1)
+    found, height, above, covered = run(proof.check(proof_of(net), net.genesis))
+    assert found.data == net.log(3) and (height, above, covered) == (1, 1, None)
+
+
+def test_a_proof_with_a_checkpoint_above_or_below_the_block_needs_no_other_headers():
+    net = network()
+    (first, second), (one, two) = chain_of_two(net)
+    third = net.by_node(two, [net.log(7)], time=TIME + 300)
+    blocks_ = [net.block(data) for data in (first, second, third)]
+    heads = [block.head for block in blocks_]
+
+    def signed(link, private=net.node):
+        return run(checkpoint.sign(checkpoint.build(net.net, link), net.net, private))
+
+    def proven(height, index, given, point, genesis=net.genesis):
+        block = blocks_[height - 1]
+        included = proof.inclusion(height, block, index)
+        data = proof.build(included, block.announcement(), b"".join(given), [net.root_data], point)
+        return proof.check(data, genesis)
+
+    found, height, above, covered = run(proven(1, 3, heads[:2], signed(two)))
+    assert found.data == net.log(3) and (height, above, covered.height) == (1, 1, 2)
+    found, height, above, covered = run(proven(2, 1, heads[1:2], signed(two)))
+    assert found.data == net.log(6) and (height, above, covered.height) == (2, 0, 2)
+    found, height, above, covered = run(proven(3, 1, heads[1:], signed(one)))
+    assert found.data == net.log(7) and (height, above, covered) == (3, 0, None)
+    for height, index, given, point, field in (
+        (1, 3, heads[:2], signed(two, net.vendor), "checkpoint"),
+        (1, 3, heads[:2], checkpoint.build(net.net, two), "checkpoint"),
+        (1, 3, heads[:1], signed(two), "heads"),
+        (1, 3, heads, signed(two), "heads"),
+        (1, 3, [heads[0], heads[2]], signed(two), "heads"),
+        (1, 3, [heads[1], heads[0]], signed(two), "heads"),
+        (3, 1, heads[2:], signed(one), "heads"),
+        (3, 1, heads[1:2], signed(one), "heads"),
+        (3, 1, heads, signed(one), "heads"),
+    ):
+        assert raises(ChainError, proven, height, index, given, point).field == field, (height, field)
 
 
 def test_false_proofs():

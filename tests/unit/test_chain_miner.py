@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from chain_parts import MODEL, TIME, Network
 from fwchain.chainstore import Added, Miner, Store, StoreError
 from fwchain.chainstore.audit import verify_chain
 from fwnode import crypto
-from fwnode.chain import ChainError
+from fwnode.chain import ChainError, proof
 from fwnode.compat import run
 from fwnode.trust import release, root
 from fwnode.wire import WireError
@@ -114,6 +115,11 @@ def test_checkpoints_follow_the_tip_and_a_new_trust_root(net: Network, store: St
     run(found.check(net.root))
     assert found.hash == net.block(store.block(20)).hash
     assert len(found.data) < 400
+    for n, covered in ((0, 10), (9, 10), (10, 20), (19, 20), (20, None), (29, None)):
+        data = store.proof_file(hashlib.sha256(net.log(n)).digest())
+        record, height, _, by = run(proof.check(data, net.genesis))
+        assert record.data == net.log(n) and height == n + 1
+        assert (by and by.height) == covered and len(data) < 3500
     store.set_roots([net.root_data, run(root.build(net.root_body(2, []), [net.owner]))])
     store.add_log(net.log(50))
     miner.flush()

@@ -11,7 +11,8 @@ authority   whose signature counts
 genesis     block 0: the network's parameters
 headers     a board's header chain, kept in flash (ringfile: the file)
 checkpoint  what no reorganisation goes below
-proof       a proof that needs genesis alone
+inclusion   that a record stands in one block
+proof       a proof file that needs genesis alone
 """
 
 from fwnode.errors import FwError

@@ -1,108 +1,77 @@
-"""Proofs that a record stands in the chain.
+"""A proof file: that a record stands in the chain, to somebody who has genesis alone.
 
-An inclusion says that a leaf stands in one block; a board that keeps the block's header needs no
-more:
-{"t": "inclusion", "height", "hash", "leaf", "i", "n", "path"}.
-A proof file adds what somebody needs who has genesis alone: {"t": "proof", "in": the inclusion
-encoded, "block": the signed head, "heads": the headers of height 1 to the tip, 88 bytes each,
-"roots": trust roots 1 to the last}.
+{"t": "proof", "in": the inclusion encoded, "block": the signed head, "heads": headers of 88 bytes, "roots": trust roots
+1 to the last, "cp": a checkpoint}. The headers run
+
+    from height 1 to the tip, when there is no checkpoint;
+    from the block to the checkpoint, when that is above it (then the verification nodes' signatures cover the block);
+    from the checkpoint to the tip, when that is below it.
 """
 
-from fwnode.chain import ChainError, merkle
+from fwnode.chain import ChainError
 from fwnode.chain import header as headers
 from fwnode.chain.authority import Authority
+from fwnode.chain.checkpoint import MAX_CHECKPOINT, Checkpoint
 from fwnode.chain.head import Head
+from fwnode.chain.inclusion import MAX_INCLUSION, Inclusion, inclusion
 from fwnode.chain.record import Log, ReleaseRecord
-from fwnode.compat import const
-from fwnode.trust.document import BYTES, INT, LIST, only, take
+from fwnode.trust.document import BYTES, LIST, only, take
 from fwnode.trust.root import Root
 from fwnode.wire.bencode import decode_dict, encode
 
-MAX_INCLUSION = const(8192)
+__all__ = ["Inclusion", "build", "check", "check_roots", "inclusion"]
+
 MAX_PROOF = 64 << 20
 
 
-class Inclusion:
-    """One leaf of one block with its merkle path."""
-
-    def __init__(self, data: bytes) -> None:
-        """Parse; raises ChainError or WireError."""
-        where = "inclusion"
-        body = decode_dict(data, where, MAX_INCLUSION)
-        only(body, where, ("t", "height", "hash", "leaf", "i", "n", "path"))
-        if body.get("t") != b"inclusion":
-            raise ChainError("inclusion", "type inclusion expected")
-        self.data = data
-        self.height = take(body, where, "height", INT, 1, 1 << 31)
-        self.hash = take(body, where, "hash", BYTES, 32, 32)
-        self.leaf = take(body, where, "leaf", BYTES, 1, MAX_INCLUSION)
-        self.index = take(body, where, "i", INT, 0, 31)
-        self.count = take(body, where, "n", INT, 1, 32)
-        self.path = take(body, where, "path", LIST, 0, 5)
-        for item in self.path:
-            if not isinstance(item, bytes) or len(item) != 32:
-                raise ChainError("path", "hashes of 32 bytes expected")
-
-    def check(self, head: bytes) -> None:
-        """Raise ChainError unless the block with this header (88 bytes, believed already) holds the
-        leaf.
-        """
-        if headers.hash_of(head) != self.hash:
-            raise ChainError("hash", "the header is not that of the block")
-        merkle.check(self.leaf, self.index, self.count, self.path, head[40:72])
-
-
-def inclusion(height: int, block, index: int) -> bytes:  # type: ignore[no-untyped-def]
-    """The encoded inclusion of leaf `index` of a decoded Block (log k is leaf k + 1)."""
-    leaves = block.leaves()
-    return encode(
-        {
-            "t": "inclusion",
-            "height": height,
-            "hash": block.hash,
-            "leaf": leaves[index],
-            "i": index,
-            "n": len(leaves),
-            "path": merkle.proof(leaves, index),
-        }
-    )
-
-
-def build(included: bytes, block: bytes, heads: bytes, roots: list) -> bytes:
+def build(included: bytes, block: bytes, heads: bytes, roots: list, checkpoint=None) -> bytes:  # type: ignore[no-untyped-def]
     """The encoded proof file; `block` is the signed head, `heads` the headers one after the other."""
-    return encode({"t": "proof", "in": included, "block": block, "heads": heads, "roots": roots})
+    body = {"t": "proof", "in": included, "block": block, "heads": heads, "roots": roots}
+    if checkpoint is not None:
+        body["cp"] = checkpoint
+    return encode(body)
 
 
 def check(data: bytes, genesis):  # type: ignore[no-untyped-def]
-    """Steps: (record, height, headers above the block); raises ChainError, WireError or Untrusted.
-    Needs genesis alone.
+    """Steps: (record, height, headers above the block, the checkpoint that covers the block or None); raises
+    ChainError, WireError or Untrusted. Needs genesis alone.
 
-    Checked: every header's link and work from genesis to the tip, the merkle path, the block's and
-    the record's signature under the trust roots, from the root 1 that genesis names. Whether a
-    better branch exists, no proof can say.
+    Checked: every header's link, work and time, the merkle path, the block's and the record's signature and the
+    checkpoint's, under the trust roots, from the root 1 that genesis names. Whether a better branch exists, no proof
+    can say; a checkpoint says that the verification nodes will take none.
     """
     where = "proof"
     body = decode_dict(data, where, MAX_PROOF)
-    only(body, where, ("t", "in", "block", "heads", "roots"))
+    only(body, where, ("t", "in", "block", "heads", "roots", "cp"))
     if body.get("t") != b"proof":
         raise ChainError("proof", "type proof expected")
     included = Inclusion(take(body, where, "in", BYTES, 1, MAX_INCLUSION))
     block = Head(take(body, where, "block", BYTES, 1, 768), genesis.net)
-    heads = take(body, where, "heads", BYTES, headers.SIZE, MAX_PROOF)
-    head = _check_heads(heads, included.height, genesis)
-    if block.head != head:
-        raise ChainError("block", "its signed head is not the one at height {}".format(included.height))
-    included.check(head)
+    heads = _split(take(body, where, "heads", BYTES, headers.SIZE, MAX_PROOF))
     roots = yield from check_roots(take(body, where, "roots", LIST, 1, 4096), genesis)
+    checkpoint = None
+    if "cp" in body:
+        checkpoint = Checkpoint(take(body, where, "cp", BYTES, 1, MAX_CHECKPOINT), genesis.net)
+        yield from _check_checkpoint(checkpoint, roots)
+    if checkpoint is not None and checkpoint.height >= included.height:
+        first = included.height
+        _check_covered(heads, first, checkpoint, genesis.difficulty)
+    else:
+        link = genesis.link() if checkpoint is None else checkpoint.link()
+        first = link.height + 1
+        _check_branch(heads, link, genesis.difficulty)
+        checkpoint = None
+    if included.height - first >= len(heads):
+        raise ChainError("heads", "{} from height {} do not reach {}".format(len(heads), first, included.height))
+    if block.head != heads[included.height - first]:
+        raise ChainError("block", "its signed head is not the one at height {}".format(included.height))
+    included.check(block.head)
     if block.root > len(roots):
-        raise ChainError(
-            "roots",
-            "the block is signed under root {}, {} are given".format(block.root, len(roots)),
-        )
+        raise ChainError("roots", "the block is signed under root {}, {} are given".format(block.root, len(roots)))
     authority = Authority(roots[block.root - 1], genesis.certified)
     yield from block.check_head(authority)
     record = yield from _check_record(included.leaf, authority, block, genesis)
-    return record, included.height, len(heads) // headers.SIZE - included.height
+    return record, included.height, len(heads) - 1 - included.height + first, checkpoint
 
 
 def _check_record(leaf: bytes, authority, block, genesis):  # type: ignore[no-untyped-def]
@@ -116,22 +85,48 @@ def _check_record(leaf: bytes, authority, block, genesis):  # type: ignore[no-un
     return release
 
 
-def _check_heads(heads: bytes, height: int, genesis) -> bytes:  # type: ignore[no-untyped-def]
-    if len(heads) % headers.SIZE or len(heads) < height * headers.SIZE:
-        raise ChainError("heads", "{} bytes do not hold height {}".format(len(heads), height))
-    previous = genesis.hash
-    times = [genesis.time]
-    view = memoryview(heads)
-    for at in range(0, len(heads), headers.SIZE):
-        raw = bytes(view[at : at + headers.SIZE])
+def _split(heads: bytes) -> list:
+    if len(heads) % headers.SIZE:
+        raise ChainError("heads", "{} bytes are no headers of {}".format(len(heads), headers.SIZE))
+    return [heads[at : at + headers.SIZE] for at in range(0, len(heads), headers.SIZE)]
+
+
+def _check_branch(heads: list, link, difficulty: int) -> None:  # type: ignore[no-untyped-def]
+    """Raise ChainError unless the headers follow on the block of `link`, one on the other."""
+    previous = link.hash
+    times = link.times
+    for index, raw in enumerate(heads):
         header = headers.decode(raw)
         if header.previous != previous:
-            raise ChainError("heads", "the header of height {} does not link".format(at // headers.SIZE + 1))
-        previous = headers.check_work(raw, genesis.difficulty)
+            raise ChainError("heads", "the header of height {} does not link".format(link.height + 1 + index))
+        previous = headers.check_work(raw, difficulty)
         headers.check_time(header.time, times, None)
         times = times[-10:] + [header.time]
-    at = (height - 1) * headers.SIZE
-    return heads[at : at + headers.SIZE]
+
+
+def _check_covered(heads: list, first: int, checkpoint, difficulty: int) -> None:  # type: ignore[no-untyped-def]
+    """Raise ChainError unless the headers, the first at height `first`, end in the checkpoint's block."""
+    if len(heads) != checkpoint.height - first + 1:
+        raise ChainError("heads", "{} do not reach from {} to {}".format(len(heads), first, checkpoint.height))
+    wanted = checkpoint.hash
+    for raw in reversed(heads):
+        header = headers.decode(raw)
+        if headers.check_work(raw, difficulty) != wanted:
+            raise ChainError("heads", "they do not link to the checkpoint")
+        wanted = header.previous
+
+
+def _check_checkpoint(checkpoint, roots: list):  # type: ignore[no-untyped-def]
+    """Steps: raise ChainError unless it is signed as one of the roots since its block asks for."""
+    if checkpoint.root > len(roots):
+        raise ChainError("roots", "the checkpoint names root {}, {} are given".format(checkpoint.root, len(roots)))
+    for root in roots[checkpoint.root - 1 :]:
+        try:
+            yield from checkpoint.check(root)
+            return
+        except ChainError as error:
+            refused = error
+    raise refused
 
 
 def check_roots(documents: list, genesis):  # type: ignore[no-untyped-def]

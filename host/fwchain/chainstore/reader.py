@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from fwchain.chainstore import branch
 from fwchain.chainstore.errors import StoreError
-from fwchain.chainstore.schema import blocks, logs, pool, releases, settings
+from fwchain.chainstore.schema import blocks, checkpoints, logs, pool, releases
 from fwnode import compat
 from fwnode.chain import ChainError, proof
 from fwnode.chain.authority import Authority
@@ -25,6 +25,7 @@ from fwnode.trust.root import Root
 
 MAX_HEADERS = 2000
 MAX_HEADS = 100
+MAX_HEIGHT = 1 << 31
 KEPT_CERTIFICATES = 4096
 
 
@@ -102,7 +103,7 @@ class Reader:
             return self._checkpoint(connection)
 
     def _checkpoint(self, connection: sa.Connection) -> Checkpoint | None:
-        query = sa.select(settings.c.value).where(settings.c.name == "checkpoint")
+        query = sa.select(checkpoints.c.data).order_by(checkpoints.c.height.desc()).limit(1)
         data = connection.execute(query).scalar_one_or_none()
         return None if data is None else Checkpoint(data, self.net)
 
@@ -212,10 +213,20 @@ class Reader:
         found = self.inclusion(digest)
         if found is None:
             return None
-        included = proof.Inclusion(found)
-        heads = b"".join(self._column(blocks.c.head, 1, 1 << 31))
-        announcement = self.heads(included.height, 1)[0]
-        return proof.build(found, announcement, heads, self.roots)
+        height = proof.Inclusion(found).height
+        announcement = self.heads(height, 1)[0]
+        with self.reading() as connection:
+            above = sa.select(checkpoints.c.data).where(checkpoints.c.height >= height)
+            data = connection.execute(above.order_by(checkpoints.c.height).limit(1)).scalar_one_or_none()
+        newest = self.checkpoint()
+        if data is not None:
+            first, last = height, Checkpoint(data, self.net).height
+        elif newest is not None:
+            first, last, data = newest.height + 1, MAX_HEIGHT, newest.data
+        else:
+            first, last = 1, MAX_HEIGHT
+        heads = b"".join(self._column(blocks.c.head, first, last - first + 1))
+        return proof.build(found, announcement, heads, self.roots, data)
 
 
 @contextmanager

@@ -69,12 +69,12 @@ releases = sa.Table(
     sa.Index("chain_release_block", "block"),
 )
 
-# Small things by name: the checkpoint.
-settings = sa.Table(
-    "chain_setting",
+# Every checkpoint that came into force; the highest one counts, the others serve proofs.
+checkpoints = sa.Table(
+    "chain_checkpoint",
     metadata,
-    sa.Column("name", sa.String(32), primary_key=True),
-    sa.Column("value", sa.LargeBinary, nullable=False),
+    sa.Column("height", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
 )
 
 WRITES = {"fwchain_writes": True}

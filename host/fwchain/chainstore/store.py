@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from fwchain.chainstore import branch
 from fwchain.chainstore.errors import StoreError
 from fwchain.chainstore.reader import Reader, Tip, named
-from fwchain.chainstore.schema import WRITES, blocks, logs, metadata, open_engine, pool, releases, settings
+from fwchain.chainstore.schema import WRITES, blocks, checkpoints, logs, metadata, open_engine, pool, releases
 from fwnode import compat
 from fwnode.chain import ChainError, header
 from fwnode.chain.block import Block
@@ -266,6 +266,5 @@ class Store(Reader):
                 raise ChainError("checkpoint", f"its branch leaves below the checkpoint at {held.height}")
             if fork.side:
                 self._switch(connection, fork, fork.side)
-            connection.execute(settings.delete().where(settings.c.name == "checkpoint"))
-            connection.execute(settings.insert().values(name="checkpoint", value=data))
+            connection.execute(checkpoints.insert().values(height=row.height, data=data))
         return True

@@ -248,7 +248,7 @@ def _sha256(data: bytes) -> bytes:
 
 def _verify_proof(path: Path, genesis: Genesis, as_json: bool) -> None:
     try:
-        record, height, above = run(proofs.check(path.read_bytes(), genesis))
+        record, height, above, covered = run(proofs.check(path.read_bytes(), genesis))
     except FwError as error:
         raise NotTrusted(f"{path}: the proof is not good: {error}") from error
     if isinstance(record, Log):
@@ -258,11 +258,18 @@ def _verify_proof(path: Path, genesis: Genesis, as_json: bool) -> None:
         row = {"id": _sha256(record.data).hex(), "model": record.model, "version": record.version}
         what = f"release {record.version} of {record.model}"
     if as_json:
-        typer.echo(json.dumps({"height": height, "above": above, "record": row}, indent=1))
+        typer.echo(
+            json.dumps(
+                {"height": height, "above": above, "checkpoint": covered and covered.height, "record": row}, indent=1
+            )
+        )
         return
     typer.echo(f"good: {what}")
     typer.echo(f"  id      {row['id']}")
     typer.echo(f"  block   height {height}, {above} blocks above it in this proof")
+    if covered is not None:
+        nodes = len(covered.signatures)
+        typer.echo(f"  final   under the checkpoint at height {covered.height}, signed by {nodes} verification node(s)")
     typer.echo(f"  chain   genesis {genesis.hash.hex()}")
 
 
