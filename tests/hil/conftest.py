@@ -37,6 +37,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--no-restore", action="store_true", help="do not write the real board's flash back")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A real board, or one behind RFC 2217, takes its time: flash is read and written whole."""
+    for item in items:
+        item.add_marker(pytest.mark.timeout(1800))
+
+
 @pytest.fixture(scope="session")
 def board(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     """The board, flashed and with fwnode on it; put back as it was at the end."""

@@ -20,7 +20,7 @@ import pytest
 from fwchain.board import boards
 from fwchain.board.partition_table import PartitionTable
 from fwchain.board.virtual import VirtualBoard
-from fwchain.flashing import lines
+from fwchain.flashing import lines, ports
 from fwchain.flashing.flash import Esptool
 from fwchain.flashing.prompt import Mpremote
 
@@ -193,11 +193,13 @@ class Listener:
         """Pull the reset line of the board that is listened to."""
         if board.virtual is not None:
             board.virtual.reset()
-            return
-        self._port.dtr = False
-        self._port.rts = True
-        time.sleep(0.1)
-        self._port.rts = False
+        elif ports.lines_of(board.port) != board.port:
+            lines.reset(board.port)  # its lines are elsewhere: a pty has none
+        else:
+            self._port.dtr = False
+            self._port.rts = True
+            time.sleep(0.1)
+            self._port.rts = False
 
     def stop(self) -> None:
         """Close the port."""

@@ -60,7 +60,7 @@ class SerialPort:
         self._link = link
         self._host = host
         self._name = name
-        self._entry: Path | None = None
+        self._announced: registry.Announcement | None = None
         self._calls: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._console: Console | None = None
@@ -90,11 +90,7 @@ class SerialPort:
         self.tcp_port: int = self._listener.getsockname()[1]
         self._selector.register(self._wake_r, selectors.EVENT_READ, None)
         self._selector.register(self._listener, selectors.EVENT_READ, None)
-        if self._link is not None:
-            _replace_link(self._link, self.pty_path)
-        if self._name:
-            folder = str(self._link.parent.resolve()) if self._link is not None else ""
-            self._entry = registry.add(self._name, folder, self.urls)
+        self._announced = registry.Announcement(self._name, self._link, self.urls)
         self._thread = threading.Thread(target=self._serve, name="serial", daemon=True)
         self._thread.start()
 
@@ -104,10 +100,9 @@ class SerialPort:
         self._wake()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(5)
-        if self._entry is not None:
-            registry.remove(self._entry)
-        if self._link is not None and self._link.is_symlink():
-            self._link.unlink()
+        if self._announced is not None:
+            self._announced.withdraw()
+            self._announced = None
 
     @property
     def urls(self) -> tuple[str, str, str]:
@@ -396,9 +391,3 @@ class SerialPort:
         self._selector.close()
         os.close(self._wake_r)
         os.close(self._wake_w)
-
-
-def _replace_link(link: Path, target: str) -> None:
-    if link.is_symlink() or link.exists():
-        link.unlink()
-    link.symlink_to(target)

@@ -65,3 +65,23 @@ def running() -> list[Entry]:
             continue
         found.append(entry)
     return found
+
+
+class Announcement:
+    """A board's port made known: a link beside its flash, and its entry here. Without a name no entry is made."""
+
+    def __init__(self, name: str, link: Path | None, urls: tuple[str, str, str]) -> None:
+        self._link = link
+        self._entry: Path | None = None
+        if link is not None:
+            link.unlink(missing_ok=True)
+            link.symlink_to(urls[0])
+        if name:
+            self._entry = add(name, str(link.parent.resolve()) if link is not None else "", urls)
+
+    def withdraw(self) -> None:
+        """Take both away."""
+        if self._entry is not None:
+            remove(self._entry)
+        if self._link is not None and self._link.is_symlink():
+            self._link.unlink()
