@@ -17,6 +17,7 @@ class Application:
         self._app = app
         self._events = events
         self.version = str(getattr(app, "VERSION", ""))
+        self.task: object = None  # of main(node)
 
     def self_test(self) -> bool:
         """The application's own check; one that raises has failed."""

@@ -21,7 +21,7 @@ FIELDS = {
     "upload_kbps": (int, 1, 100000, 1000),
     "open": (bool, 0, 1, False),
     "events": (bool, 0, 1, True),
-}
+}  # type: dict
 
 
 class ConfigError(FwError):
@@ -30,6 +30,20 @@ class ConfigError(FwError):
 
 class Config:
     """The fields of FIELDS as attributes."""
+
+    network: str
+    model: str
+    platform: str
+    nodes: list
+    port: int
+    wifi: list
+    group: str
+    group_port: int
+    check_s: float
+    retry_s: float
+    upload_kbps: int
+    open: bool
+    events: bool
 
     def __init__(self, values: dict) -> None:
         """Check and take `values`; raises ConfigError."""
@@ -46,7 +60,7 @@ class Config:
             if not least <= size <= most:
                 raise ConfigError("config: {}: {} is outside {} to {}".format(name, size, least, most))
             setattr(self, name, value)
-        for url in self.nodes:  # type: ignore[attr-defined]
+        for url in self.nodes:
             if not isinstance(url, str) or not url.startswith("http://"):
                 raise ConfigError("config: nodes: {!r} does not start with http://".format(url))
 

@@ -1,5 +1,12 @@
 """What a check found, for the node that goes on with it after the checking code is let go."""
 
+from fwnode.compat import const
+
+_TYPING = const(0)
+
+if _TYPING:
+    from fwnode.trust.contents import Contents
+
 
 class Found:
     """What a check found: `answered`, by the verification node at `url`; `outcome` and `why` when it ended; else the
@@ -11,7 +18,7 @@ class Found:
         self.url = ""
         self.outcome = ""
         self.why = ""
-        self.release = None  # type: Contents | None
+        self.release: "Contents | None" = None
         self.peers: list = []
         self.repair = False
         self.row: dict = {}

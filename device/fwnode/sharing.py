@@ -12,7 +12,7 @@ class Sharing:
     def __init__(self, node) -> None:  # type: ignore[no-untyped-def]
         self.node = node
         self.router = Router()
-        self.seeder = None
+        self.seeder: Seeder | None = None
         self.buffers = Buffers()
         self.peer_id = new_peer_id()
 

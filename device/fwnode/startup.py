@@ -37,7 +37,7 @@ async def main(app) -> None:  # type: ignore[no-untyped-def]
         return
     work = hooks.main(node)
     if work is not None:
-        asyncio.create_task(work)
+        hooks.task = asyncio.create_task(work)  # CPython's event loop does not keep it by itself
     await node.run()
 
 

@@ -65,7 +65,7 @@ def update_in(heap: int, old: Update, new: Update, fleet: Fleet) -> list[dict]:
             event = fleet.wait(board, "heap", timeout=20)
             seen.append(event)
             if event["stage"] == "updated":
-                return seen + [fleet.wait(board, "heap", stage="current", timeout=20)]
+                return [*seen, fleet.wait(board, "heap", stage="current", timeout=20)]
             if "MemoryError" in board.console():
                 return []
     except AssertionError:

@@ -2,6 +2,7 @@
 
 import world as worlds
 from fwnode import crypto
+from fwnode.errors import FwError
 from fwnode.roles import END
 from fwnode.wire import WireError, message
 from fwnode.wire.bencode import decode, encode
@@ -122,7 +123,7 @@ def test_release_of_another_model_or_unsigned_or_expired_ends_in_an_error():
             setattr(fresh.clock, name, value)
         try:
             run(fresh._check_release(metainfo, "1.1.0"))
-        except Exception as error:
+        except FwError as error:
             return str(error)
         return ""
 

@@ -1,9 +1,8 @@
 """BEP 3 bencoding, canonical: the same bytes both ways, and every malformed input refused by name."""
 
-from support import raises
-
 from fwnode.wire import WireError
 from fwnode.wire.bencode import MAX_DEPTH, decode, decode_dict, encode
+from support import raises
 
 
 def test_values_encode_as_in_bep_3():

@@ -1,4 +1,4 @@
-"""A whole network for the update tests: `fwchain serve` as a process, virtual boards, a vendor; nothing stays behind."""
+"""A whole network for the update tests: `fwchain serve` as a process, virtual boards, a vendor; all ends with it."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ async def _line(reader) -> bytes:  # type: ignore[no-untyped-def]
 async def read_head(reader) -> tuple:  # type: ignore[no-untyped-def]
     """(first line, {lower-case header: value}) of a request or an answer; raises BadHttp."""
     first = (await _line(reader)).decode()
-    headers = {}
+    headers: dict = {}
     for _ in range(MAX_HEADERS):
         line = await _line(reader)
         if not line:

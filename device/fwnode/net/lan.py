@@ -19,7 +19,7 @@ REPEAT_MS = const(60)
 IP_MULTICAST_IF = const(32)  # Linux's number; only loopback needs it
 
 if MICROPYTHON:
-    from asyncio import core
+    from asyncio import core  # type: ignore[attr-defined]
 
     def _readable(sock):  # type: ignore[no-untyped-def]
         yield core._io_queue.queue_read(sock)

@@ -42,7 +42,7 @@ class Listener:
         self.max_message = max_message
         self.open = 0
         self.refused = 0
-        self.server = None
+        self.server: asyncio.Server | None = None
 
     async def start(self) -> None:
         """Listen; raises NetError when the port is taken."""
@@ -75,7 +75,7 @@ class Listener:
     async def _serve(self, reader, writer) -> None:  # type: ignore[no-untyped-def]
         ip = address(writer.get_extra_info("peername"))[0]
         first = bytearray(1)
-        count = await asyncio.wait_for(readinto(reader, memoryview(first)), HEAD_TIMEOUT_S)
+        count: int = await asyncio.wait_for(readinto(reader, memoryview(first)), HEAD_TIMEOUT_S)
         if not count:
             return
         if first[0] == PEER_WIRE:

@@ -12,7 +12,7 @@ from fwnode.compat import MICROPYTHON
 from fwnode.net import NetError
 
 if MICROPYTHON:
-    from asyncio import core
+    from asyncio import core  # type: ignore[attr-defined]
 
     def _writable(sock):  # type: ignore[no-untyped-def]
         yield core._io_queue.queue_write(sock)

@@ -26,7 +26,10 @@ class Certificate:
         self.key_id = key_id(self.public)
 
     def check(self, root, now):  # type: ignore[no-untyped-def]
-        """Steps: raise Untrusted unless an enrolment key of `root` signed it, it is not revoked nor (if `now`) expired."""
+        """Steps: raise Untrusted unless an enrolment key of `root` signed it, and it is neither revoked nor expired.
+
+        Without `now` its expiry is not looked at.
+        """
         issuer = root.enrolment_key(self.signer)
         if issuer is None:
             raise Untrusted("certificate", "certificate: its signer is no enrolment key of root {}".format(root.number))

@@ -9,7 +9,7 @@ INT = 0
 BYTES = 1
 LIST = 2
 DICT = 3
-_KINDS = {INT: int, BYTES: bytes, LIST: list, DICT: dict}
+_KINDS: dict = {INT: int, BYTES: bytes, LIST: list, DICT: dict}
 _NAMES = ("a number", "a string", "a list", "a dictionary")
 
 

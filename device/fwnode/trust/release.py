@@ -111,7 +111,10 @@ class Release(Contents):
         return int.from_bytes(sha256(public + self.verifier), "big") % 1000 < reached
 
     def check(self, root, now):  # type: ignore[no-untyped-def]
-        """Steps: raise Untrusted unless the root's threshold of vendor keys signed it and (if `now`) it has not expired."""
+        """Steps: raise Untrusted unless the root's threshold of vendor keys signed it and it has not expired.
+
+        Without `now` its expiry is not looked at.
+        """
         if now is not None and now > self.expires:
             raise Untrusted("expired", "release {}: expired at {}, now {}".format(self.version, self.expires, now))
         keys = root.vendor_keys(self.model)

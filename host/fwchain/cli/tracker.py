@@ -21,9 +21,7 @@ REFRESH_S = 2
 
 @app.command()
 def tracker(
-    allow: Path = typer.Argument(
-        help="File of info-hashes to serve, 40 hex digits a line; read anew as it changes."
-    ),
+    allow: Path = typer.Argument(help="File of info-hashes to serve, 40 hex digits a line; read anew as it changes."),
     listen: str = typer.Option("127.0.0.1", help="Address to listen on; 0.0.0.0 or :: is every one, IPv4 and IPv6."),
     port: int = typer.Option(6969, min=0, max=65535, help="Port for HTTP and UDP both; 0 takes a free one."),
     state: Path | None = typer.Option(None, help="File that carries the swarm over a restart."),
