@@ -19,7 +19,7 @@ MESSAGE = bytes(440)  # req_verchk with its certificate
 INFO = b"fwchain/1 res_verchk"
 
 
-BATCH_US = 15000
+BATCH_US = 30000
 NATIVE = ", native"
 rows = []  # [name, function, its arguments, calls a batch, microseconds, calls, bytes of heap]
 

@@ -17,9 +17,9 @@ def test_aes_128_gcm_of_any_iv_and_tag(tmp_path: Path) -> None:
 
 
 def test_thousands_of_cases_from_the_host(tmp_path: Path) -> None:
-    lines = host_made(1500, seed=random.randrange(2**32))
-    assert sum(cv.check(tmp_path, lines).values()) == len(lines) > 12000
+    lines = host_made(800, seed=random.randrange(2**32))
+    assert sum(cv.check(tmp_path, lines).values()) == len(lines) >= 6600
 
 
 def test_thousands_of_cases_from_micropython(tmp_path: Path) -> None:
-    assert board_made(tmp_path, 2500) == 2500
+    assert board_made(tmp_path, 1500) == 1500
