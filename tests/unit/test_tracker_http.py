@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import time
 from urllib.parse import quote
 
 import pytest
@@ -146,6 +147,44 @@ def test_idle_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def body(tracker: Tracker) -> None:
         assert await raw(tracker, b"GET /ann") == b""
+
+    with_tracker(body)
+
+
+def test_half_a_request_costs_no_processor_time() -> None:
+    """Neither a half request nor one whose sender has ended keeps the loop awake."""
+
+    async def body(tracker: Tracker) -> None:
+        writers = []
+        for data in (b"GET /ann", b"GET /announce?info_hash=" + b"x" * 100, b"G"):
+            _, writer = await asyncio.open_connection("127.0.0.1", tracker.port)
+            writer.write(data)
+            writers.append(writer)
+        writers[1].write_eof()
+        await asyncio.sleep(0.1)
+        before = time.process_time()
+        await asyncio.sleep(0.5)
+        assert time.process_time() - before < 0.1
+        assert len(tracker._http[0].waiting) == 2
+        for writer in writers:
+            writer.close()
+
+    with_tracker(body)
+
+
+def test_keep_alive_lasts_while_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fwchain.tracker.web.IDLE_S", 1)
+
+    async def body(tracker: Tracker) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", tracker.port)
+        request = f"GET /announce?info_hash={quote(HASH)}&port=5000&left=1 HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        for _ in range(4):
+            writer.write(request[:30])
+            await asyncio.sleep(0.4)
+            writer.write(request[30:])
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(head.split(b"Content-Length: ")[1].split(b"\r")[0]))
+        writer.close()
 
     with_tracker(body)
 

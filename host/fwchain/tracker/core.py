@@ -42,9 +42,9 @@ class Core:
         self.rate = rate
         self.swarms: dict[bytes, Swarm] = {}
         self.counts: Counter[str] = Counter()
+        self.announces = 0
         self.secret = secrets.token_bytes(32)
         self.now = 1
-        self.changed = False
         self._hits: dict[bytes, int] = {}
         self._since = 0
 
@@ -70,9 +70,7 @@ class Core:
         if count > 10 * self.rate:
             raise Refused("too many requests")
 
-    def announce(
-        self, info_hash: bytes, key: bytes, left: int, event: bytes, want: int, also: int = MAX_WANTED
-    ) -> tuple[Swarm, bytes, bytes]:
+    def announce(self, info_hash: bytes, key: bytes, left: int, event: bytes, want: int) -> tuple[Swarm, bytes, bytes]:
         """Note the peer `key` (compact address and port) and return (swarm, IPv4 peers, IPv6 peers); raises Refused.
 
         `event` is b"started", b"completed", b"stopped" or b"".
@@ -83,8 +81,7 @@ class Core:
         if key[-2:] == b"\0\0":
             raise Refused("port 0")
         own = swarm.v4 if len(key) == 6 else swarm.v6
-        self.counts["announce"] += 1
-        self.changed = True
+        self.announces += 1
         if event == b"stopped":
             own.drop(key)
             return swarm, b"", b""
@@ -92,11 +89,15 @@ class Core:
             swarm.downloaded += 1
         if not own.put(key, self.now, left == 0, self.max_peers, self.ports_per_address):
             raise Refused("too many ports from one address")
-        if want < 0 or want > MAX_WANTED:
+        if not 0 <= want <= MAX_WANTED:
             want = MAX_WANTED
-        v4 = swarm.v4.window(want, key) if want and swarm.v4.seen else b""
-        v6 = swarm.v6.window(min(want, also), key) if want and swarm.v6.seen else b""
-        return swarm, v4, v6
+        if not want:
+            return swarm, b"", b""
+        return (
+            swarm,
+            swarm.v4.window(want, key) if swarm.v4.seen else b"",
+            swarm.v6.window(want, key) if swarm.v6.seen else b"",
+        )
 
     def expire(self) -> None:
         """Forget peers that missed two announces."""

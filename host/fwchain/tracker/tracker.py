@@ -12,7 +12,7 @@ from pathlib import Path
 from fwchain.tracker import state
 from fwchain.tracker.core import Core, TrackerError
 from fwchain.tracker.udp import UdpFace
-from fwchain.tracker.web import Factory, Open
+from fwchain.tracker.web import Factory, HttpFace
 
 SAVE_S = 20
 EXPIRE_S = 60
@@ -41,11 +41,12 @@ class Tracker:
         self.port = 0
         self._began = time.monotonic() - START
         self._remembered: dict[bytes, bytes] = {}
-        self._servers: list[asyncio.AbstractServer] = []
+        self._http: list[HttpFace] = []
         self._udp: list[UdpFace] = []
-        self._open: Open | None = None
+        self._fallback: Factory | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._old: Core | None = None
+        self._saved = 0
         self.core.now = START
 
     # what it serves
@@ -68,6 +69,7 @@ class Tracker:
     @property
     def counts(self) -> Mapping[str, int]:
         """Announces, scrapes and refusals since the start, by reason."""
+        self.core.counts["announce"] = self.core.announces
         return self.core.counts
 
     def _memory(self) -> Core:
@@ -91,18 +93,18 @@ class Tracker:
         """
         loop = asyncio.get_running_loop()
         self._memory()
-        self._open = Open(self.core, fallback)
+        self._fallback = fallback
         hosts = ["0.0.0.0", "::"] if host in ("", "0.0.0.0", "::") else [host]
         self.port = port
         try:
             for one in hosts:
-                await self._listen(loop, one, optional=one == "::" and len(hosts) > 1)
+                self._listen(loop, one, optional=one == "::" and len(hosts) > 1)
         except OSError:
             await self.stop()
             raise
         self._ticker = asyncio.create_task(self._tick())
 
-    async def _listen(self, loop: asyncio.AbstractEventLoop, host: str, optional: bool) -> None:
+    def _listen(self, loop: asyncio.AbstractEventLoop, host: str, optional: bool) -> None:
         """A TCP and a UDP socket on the same number; with port 0 a number that is free for both."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         for attempt in range(20):
@@ -122,9 +124,9 @@ class Tracker:
                 continue
             break
         self.port = number
-        assert self._open is not None
+        tcp.listen(BACKLOG)
         self._udp.append(UdpFace(self.core, loop, udp))
-        self._servers.append(await loop.create_server(self._open, sock=tcp, backlog=BACKLOG))
+        self._http.append(HttpFace(self.core, loop, tcp, self._fallback))
 
     async def _tick(self) -> None:
         saved = expired = time.monotonic()
@@ -132,18 +134,18 @@ class Tracker:
             await asyncio.sleep(1)
             now = time.monotonic()
             self.core.now = int(now - self._began)
-            if self._open:
-                self._open.sweep()
+            for face in self._http:
+                face.sweep()
             if now - expired > EXPIRE_S:
                 expired = now
                 self.core.expire()
-            if now - saved > SAVE_S and self.core.changed and self.path:
+            if now - saved > SAVE_S and self.core.announces != self._saved and self.path:
                 saved = now
                 await self._save()
 
     async def _save(self) -> None:
         assert self.path is not None
-        self.core.changed = False
+        self._saved = self.core.announces
         data = state.dump(self.core)
         try:
             await asyncio.to_thread(state.save, self.path, data)
@@ -155,13 +157,11 @@ class Tracker:
         if self._ticker:
             self._ticker.cancel()
             self._ticker = None
-        for face in self._udp:
-            face.close()
-        for server in self._servers:
-            server.close()
-        if self._open:
-            self._open.close()
-        self._udp, self._servers = [], []
+        for udp in self._udp:
+            udp.close()
+        for http in self._http:
+            http.close()
+        self._udp, self._http = [], []
         if self.path and self.core.swarms:
             await self._save()
 

@@ -7,10 +7,10 @@ whose sender may be forged, and no answer to one is larger than what it sent.
 from __future__ import annotations
 
 import asyncio
-import hmac
 import socket
 import struct
 from hashlib import blake2b
+from hmac import compare_digest
 
 from fwchain.tracker.core import MAX_SCRAPE, Core, Refused, packed
 
@@ -19,9 +19,10 @@ WINDOW_S = 60
 DRAIN = 64
 EVENTS = (b"", b"completed", b"started", b"stopped")
 HEAD = struct.Struct(">8sII")
-ANNOUNCE = struct.Struct(">8sII20s20sqqqIIIiH")
+ANNOUNCE = struct.Struct(">16x20s20x8xq8xI4x4xi2x")  # info-hash, left, event, wanted
 ANSWER = struct.Struct(">IIIII")
-MAX_V6 = 50
+CONNECTED = struct.Struct(">II8s")
+MAX_SENDERS = 10_000
 
 
 class UdpFace:
@@ -31,10 +32,10 @@ class UdpFace:
         self.core = core
         self.loop = loop
         self.sock = sock
-        self.buffer = memoryview(bytearray(2048))
+        self.buffer = bytearray(2048)
         self._window = -1
         self._keys: tuple[bytes, bytes] = (b"", b"")
-        self._addresses: dict[str, bytes] = {}
+        self._senders: dict[str, tuple[bytes, bytes, bytes]] = {}  # text -> address, connection ID, the one before
         sock.setblocking(False)
         loop.add_reader(sock.fileno(), self._drain)
 
@@ -44,11 +45,11 @@ class UdpFace:
         self.sock.close()
 
     def _drain(self) -> None:
-        sock = self.sock
         buffer = self.buffer
-        recv = sock.recvfrom_into
-        send = sock.sendto
+        recv = self.sock.recvfrom_into
+        send = self.sock.sendto
         handle = self.handle
+        self._rekey()
         for _ in range(DRAIN):
             try:
                 size, sender = recv(buffer)
@@ -58,15 +59,12 @@ class UdpFace:
                 continue  # an ICMP error of an earlier answer
             if size < 16:
                 continue
-            answer = handle(buffer[:size], sender)
+            answer = handle(buffer, size, sender)
             if answer:
                 try:
                     send(answer, sender)
                 except OSError:
                     self.core.counts["refused: unreachable"] += 1
-
-    def _id(self, address: bytes, key: bytes) -> bytes:
-        return blake2b(address, digest_size=8, key=key).digest()
 
     def _key(self, window: int) -> bytes:
         return blake2b(window.to_bytes(8, "big", signed=True), key=self.core.secret, digest_size=32).digest()
@@ -76,55 +74,52 @@ class UdpFace:
         if window != self._window:
             self._window = window
             self._keys = (self._key(window), self._key(window - 1))
-            self._addresses.clear()
+            self._senders.clear()
 
-    def handle(self, packet: memoryview, sender: tuple[str, int]) -> bytes:
-        """The answer to one packet of 16 bytes or more, or b"" for silence."""
+    def _sender(self, host: str) -> tuple[bytes, bytes, bytes]:
+        """The sender's packed address and its two valid connection IDs; remembered for the window, up to a cap."""
+        address = packed(host)
+        new, old = (blake2b(address, digest_size=8, key=key).digest() for key in self._keys)
+        known = (address, new, old)
+        if len(self._senders) < MAX_SENDERS:
+            self._senders[host] = known
+        return known
+
+    def handle(self, packet: bytearray, size: int, sender: tuple[str, int]) -> bytes:
+        """The answer to the first `size` (16 or more) bytes of `packet`, or b"" for silence."""
         head, action, transaction = HEAD.unpack_from(packet)
-        self._rekey()
-        address = self._addresses.get(sender[0])
-        if address is None:
-            address = packed(sender[0])
-            if len(self._addresses) < 10_000:
-                self._addresses[sender[0]] = address
+        address, new, old = self._senders.get(sender[0]) or self._sender(sender[0])
         if action == 0:
-            if head != MAGIC:
-                return b""
-            return struct.pack(">II8s", 0, transaction, self._id(address, self._keys[0]))
-        if not hmac.compare_digest(head, self._id(address, self._keys[0])) and not hmac.compare_digest(
-            head, self._id(address, self._keys[1])
-        ):
-            return self._error(transaction, "connection expired", len(packet))
+            return CONNECTED.pack(0, transaction, new) if head == MAGIC else b""
+        if not compare_digest(head, new) and not compare_digest(head, old):
+            return self._error(transaction, "connection expired", size)
+        core = self.core
         try:
-            self.core.limit(address[:8])
+            core.limit(address[:8])
             if action == 1:
-                return self._announce(packet, transaction, address)
+                if size < ANNOUNCE.size:
+                    raise Refused("announce of 98 bytes expected")
+                info_hash, left, event, want = ANNOUNCE.unpack_from(packet)
+                name = EVENTS[event] if event < 4 else b""
+                swarm, v4, v6 = core.announce(info_hash, address + packet[96:98], left, name, want)
+                own = v4 if len(address) == 4 else v6
+                seeds = swarm.v4.complete + swarm.v6.complete
+                all_ = len(swarm.v4.seen) + len(swarm.v6.seen)
+                return ANSWER.pack(1, transaction, core.jittered(), all_ - seeds, seeds) + own
             if action == 2:
-                return self._scrape(packet, transaction)
+                return self._scrape(packet, size, transaction)
             raise Refused("unknown action")
         except Refused as error:
-            return self._error(transaction, str(error), len(packet))
+            return self._error(transaction, str(error), size)
 
     def _error(self, transaction: int, text: str, room: int) -> bytes:
         self.core.counts["refused: " + text] += 1
         return struct.pack(">II", 3, transaction) + text.encode()[: room - 8]
 
-    def _announce(self, packet: memoryview, transaction: int, address: bytes) -> bytes:
-        if len(packet) < ANNOUNCE.size:
-            raise Refused("announce of 98 bytes expected")
-        _, _, _, info_hash, _, _, left, _, event, _, _, want, port = ANNOUNCE.unpack_from(packet)
-        core = self.core
-        key = address + port.to_bytes(2, "big")
-        name = EVENTS[event] if event < 4 else b""
-        swarm, v4, v6 = core.announce(info_hash, key, left, name, want, MAX_V6)
-        own = v4 if len(address) == 4 else v6
-        head = ANSWER.pack(1, transaction, core.jittered(), swarm.incomplete, swarm.complete)
-        return head + own
-
-    def _scrape(self, packet: memoryview, transaction: int) -> bytes:
+    def _scrape(self, packet: bytearray, size: int, transaction: int) -> bytes:
         self.core.counts["scrape"] += 1
         out = [struct.pack(">II", 2, transaction)]
-        for at in range(16, min(len(packet) - 19, 16 + 20 * MAX_SCRAPE), 20):
+        for at in range(16, min(size - 19, 16 + 20 * MAX_SCRAPE), 20):
             swarm = self.core.swarms.get(bytes(packet[at : at + 20]))
             counts = (swarm.complete, swarm.downloaded, swarm.incomplete) if swarm else (0, 0, 0)
             out.append(struct.pack(">III", *counts))
