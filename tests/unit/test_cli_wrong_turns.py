@@ -212,6 +212,15 @@ def test_a_folder_that_is_no_board(command: str, tmp_path: Path, capsys: Output)
     assert "is no virtual board" in text and "fwchain board new" in text
 
 
+@pytest.mark.parametrize("command", [["status"], ["flip", "--slot", "0"]])
+def test_a_board_without_partition_table(command: list[str], tmp_path: Path, capsys: Output) -> None:
+    folder = str(tmp_path / "board")
+    assert run(["board", "new", folder, "--blank"]) == 0
+    capsys.readouterr()
+    assert run(["board", command[0], folder, *command[1:]]) == 1
+    assert "partition table: no entry (flash erased?)" in line(capsys)
+
+
 def test_the_way_through(tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     """build, sign, show, publish, with ./network and ./release as the defaults have it."""
     monkeypatch.chdir(tmp_path)

@@ -136,8 +136,11 @@ class Flash:
         self.nor.mem = self.nor.state = b""
         self.mem.release()
         self.state.release()
-        self._mem.close()
-        self._state.close()
+        for mapped in (self._mem, self._state):
+            try:
+                mapped.close()
+            except BufferError:
+                pass  # an exception on its way holds a view of it: the map goes when that does
 
     def _check(self, offset: int, length: int) -> None:
         if offset < 0 or length < 0 or offset + length > self.size:
