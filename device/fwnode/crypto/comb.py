@@ -58,8 +58,7 @@ class Comb:
 
     def __init__(self, table: bytes) -> None:
         self.table = table
-        self.b = 0
-        self.blind = (0, 0, 0)
+        self.pair = b""  # b, X, Y, Z, 32 bytes each: integers would take twice the heap
 
     def next_blind(self):
         """Generator: renew the blinding pair and return it: b, b * point (Jacobian).
@@ -67,7 +66,7 @@ class Comb:
         The first time takes a whole multiplication.  The caller keeps what is returned: another
         task may have renewed the pair before the caller is done.
         """
-        if not self.b:
+        if not self.pair:
             Z = 0
             while not Z:  # one b in 512 begins with two columns alike or opposite: double_add cannot
                 b = random_scalar()
@@ -77,16 +76,20 @@ class Comb:
                 X = xs[0] * zz % P
                 Y = ys[0] * (zz * z % P) % P
                 X, Y, Z = yield from run(X, Y, z, xs, ys, 1, COLUMNS)
-            self.blind = X, Y, Z
-            self.b = b
         else:
             e = urandom(1)[0] & 31
+            b, X, Y, Z = _numbers(self.pair)
             o = OFFSETS[e]
-            x = int.from_bytes(self.table[o : o + 32], "big")
-            y = int.from_bytes(self.table[o + 32 : o + 64], "big")
-            self.blind = double_add(*self.blind, (x,), (y if e > 15 else -y,), 0, 1)
-            self.b = (2 * self.b + _entry_scalar(e)) % N
-        return self.b, self.blind
+            x, y = _numbers(self.table[o : o + 64])
+            X, Y, Z = double_add(X, Y, Z, (x,), (y if e > 15 else -y,), 0, 1)
+            b = (2 * b + _entry_scalar(e)) % N
+        self.pair = b"".join([n.to_bytes(32, "big") for n in (b, X, Y, Z)])
+        return b, (X, Y, Z)
+
+
+def _numbers(data: bytes) -> list:
+    """Return the integers of 32 bytes each."""
+    return [int.from_bytes(data[o : o + 32], "big") for o in range(0, len(data), 32)]
 
 
 def run(X: int, Y: int, Z: int, xs: list, ys: list, i: int, j: int):

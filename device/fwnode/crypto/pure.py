@@ -130,7 +130,8 @@ def precompute(public: bytes):
     if not _known(public):
         x, y = decode(public)
         table = yield from comb.build(x, y)
-        _combs.append((bytes(public), comb.Comb(table)))
+        if not _known(public):  # another task may have been faster
+            _combs.append((bytes(public), comb.Comb(table)))
         if len(_combs) > KEYS:
             _combs.pop(0)
 
