@@ -49,6 +49,7 @@ def code(function: Callable[[], object]) -> int:
 
 def generate(folder: Path) -> None:
     """Run Espressif's generator on in.csv; it writes out.bin."""
+    pytest.importorskip("esp_idf_nvs_partition_gen", reason="needs esp-idf-nvs-partition-gen")
     tool = [sys.executable, "-m", "esp_idf_nvs_partition_gen", "generate"]
     files = [str(folder / "in.csv"), str(folder / "out.bin"), hex(SIZE)]
     subprocess.run(tool + files, check=True, capture_output=True, timeout=60)

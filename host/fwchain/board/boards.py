@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from fwchain import resources
 from fwchain.board.partition_table import PartitionTable
 from fwchain.errors import SetupError
 
@@ -41,12 +42,8 @@ class Board:
 
 
 def folder() -> Path:
-    """Where the boards' folders lie: beside the package when installed, in the clone otherwise."""
-    package = Path(__file__).resolve().parents[1]
-    for place in (package / "boards", package / "_data" / "boards", package.parents[1] / "boards"):
-        if place.is_dir():
-            return place
-    raise BoardError("the boards/ folder is neither in the package nor beside it: reinstall fwchain")
+    """Where the boards' folders lie; raises SetupError when the installation lacks them."""
+    return resources.folder("boards")
 
 
 def names() -> list[str]:

@@ -153,6 +153,10 @@ class Run:
             self.outcomes.append(outcome)
             if outcome.problems:
                 self.say(f"FAILED {self._name(outcome)}: {'; '.join(outcome.problems)}")
+                try:
+                    self.scene.node.check()
+                except FwError as error:
+                    self.say(f"the verification node has ended: {error}")
                 shutil.copy(bench.board.folder / "console.log", bench.board.folder / f"console-{cut}.log")
             elif len(self.outcomes) % 50 == 0:
                 self.say(f"{len(self.outcomes)} cuts survived, {time.monotonic() - self.begun:.0f} s")
