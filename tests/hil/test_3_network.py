@@ -28,7 +28,11 @@ class World:
     image: bytes
 
     def publish(self, version: str) -> int:
-        """Publish a release that differs from the first in its version alone; returns its size."""
+        """Publish a release that differs from the first in its version alone; returns its size.
+
+        The board waits at its prompt meanwhile: it must not take the release before a test listens.
+        """
+        self.board.run("pass")
         folder = self.board.folder / "releases"
         folder.mkdir(exist_ok=True)
         image = folder / f"respun-{version}.bin"
