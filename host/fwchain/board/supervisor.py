@@ -28,6 +28,7 @@ from fwchain.board import launcher
 from fwchain.board.boards import Board
 from fwchain.board.flash import Flash
 from fwchain.board.image import build_romfs, collect, compile_files, compile_py
+from fwchain.board.output import Output
 from fwchain.board.runtime.vb import appimage, parts
 from fwchain.board.runtime.vb import state as st
 from fwchain.errors import SetupError
@@ -36,7 +37,6 @@ from fwchain.events import Log
 POLL_S = 0.04
 NO_BOOT_DELAY_S = 1.0  # a chip with nothing to boot resets for ever; not quite so fast here
 PANIC_DELAY_S = 0.1
-LINE_LIMIT = 65536
 
 CAUSES = {
     st.PWRON_RESET: "power on",
@@ -82,7 +82,6 @@ class Supervisor:
         self._stop = threading.Event()
         self._changed = threading.Condition()
         self._process: subprocess.Popen[bytes] | None = None
-        self._output = b""
         self._cause = st.PWRON_RESET
         self._port: Any = None
         self._thread: threading.Thread | None = None
@@ -109,7 +108,7 @@ class Supervisor:
         path = self.folder / launcher.RUNTIME_NAME
         if not path.exists() or path.read_bytes() != runtime:
             path.write_bytes(runtime)
-        self._log = open(self.folder / "console.log", "ab", buffering=0)  # noqa: SIM115
+        self._output = Output(self.folder, self.name, self.events, self._booted, self.on_line)
         if self.serial:
             self._open_port()
         self._thread = threading.Thread(target=self._run, name=f"board-{self.name}", daemon=True)
@@ -235,7 +234,7 @@ class Supervisor:
                 self._drain(process)
             self._process = None
         self._was_raw = self._port.detach() if self._port is not None else False
-        self._flush_line()
+        self._output.flush()
         if self._download:
             return "download"
         return forced or self._after(process.returncode)
@@ -254,7 +253,7 @@ class Supervisor:
                     if not data:
                         process.wait()
                         return None
-                    self._take(data)
+                    self._output.take(data)
             else:
                 try:
                     process.wait(POLL_S)
@@ -353,33 +352,6 @@ class Supervisor:
 
     # output
 
-    def _take(self, data: bytes) -> None:
-        self._log.write(data)
-        self._output += data
-        *lines, self._output = self._output.split(b"\n")
-        for line in lines:
-            self._line(line.decode(errors="replace").rstrip("\r"))
-        if len(self._output) > LINE_LIMIT:
-            self._flush_line()
-
-    def _flush_line(self) -> None:
-        if self._output:
-            line, self._output = self._output, b""
-            self._line(line.decode(errors="replace"))
-
-    def _line(self, line: str) -> None:
-        if line.startswith("{") and '"event"' in line:
-            try:
-                event = json.loads(line)
-            except ValueError:
-                event = None
-            if isinstance(event, dict) and isinstance(event.get("event"), str):
-                self.events.write({**event, "ts": round(time.time(), 3), "board": self.name})
-        elif "boot: Loaded app from partition at offset" in line:
-            self._booted(int(line.rsplit(" ", 1)[1], 16))
-        if self.on_line is not None:
-            self.on_line(line)
-
     def _booted(self, offset: int) -> None:
         version, model = appimage.description(self.flash.mem, offset) or (None, None)
         names = {e[2]: e[4] for e in parts.read(self.flash.mem, self.flash.size)}
@@ -395,12 +367,12 @@ class Supervisor:
         assert process.stdout is not None
         with process.stdout as stream:
             while data := os.read(stream.fileno(), 65536):
-                self._take(data)
+                self._output.take(data)
 
     def _say(self, text: bytes) -> None:
         if self._port is not None:
             self._port.log(text)
-        self._take(text)
+        self._output.take(text)
 
     # serial port
 
@@ -412,7 +384,7 @@ class Supervisor:
             self.flash,
             self.mac,
             self._serial_reset,
-            self._take,
+            self._output.take,
             link=self.folder / "tty",
             name=self.name,
         )
@@ -442,7 +414,7 @@ class Supervisor:
         if self._port is not None:
             self._port.stop()
             (self.folder / "serial.json").unlink(missing_ok=True)
-        self._log.close()
+        self._output.close()
         self.flash.close()
         self._lock.close()
 
