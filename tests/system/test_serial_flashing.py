@@ -236,7 +236,7 @@ def test_ports(board: VirtualBoard, tmp_path: Path) -> None:
     assert "no reset lines" in fwchain("reset", "--port", "socket://127.0.0.1:1", code=5)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FWCHAIN_RUN", str(tmp_path / "empty"))
-        assert "no virtual board is running" in fwchain("deploy", code=3)
+        assert "no virtual board with a serial port is running" in fwchain("deploy", code=3)
 
 
 def _esp32(folder: Path) -> Path:
@@ -277,3 +277,27 @@ def test_a_fresh_boards_boot_py_is_replaced_a_makers_is_not(board: VirtualBoard)
     assert "/boot.py on the board is your own" in fwchain("deploy")
     mpremote(board, "fs", "rm", ":boot.py")
     assert "1 of " in fwchain("deploy")
+
+
+def test_repl_is_a_terminal(board: VirtualBoard) -> None:
+    """What is typed arrives, what the board says is shown, Ctrl-] leaves."""
+    import pty
+
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "fwchain.cli.app", "board", "repl", "--port", board.name]
+    process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    seen = b""
+    try:
+        for typed, wanted in ((b"", b"Use Ctrl-]"), (b"\x03\x03print(6*7)\r", b"42\r\n"), (b"\x1d", b"")):
+            os.write(master, typed)
+            end = time.monotonic() + 20
+            while wanted not in seen and time.monotonic() < end:
+                seen += os.read(master, 1024)
+            assert wanted in seen
+        process.wait(10)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+    assert process.returncode == 0

@@ -15,6 +15,7 @@ from fwchain.flashing.flash import BAUD
 from fwchain.flashing.show import Show
 
 BOARD = typer.Option("virtual", "--board", "-b", help="Kind of board: a folder of boards/.")
+WHICH = typer.Option(ports.ANY, "--board", "-b", help="Kind of board to look for, when no port is given.")
 PORT = typer.Option(
     None,
     "--port",
@@ -118,7 +119,7 @@ def deploy(board: str = BOARD, port: str = PORT, tool: str = TOOL, as_json: bool
 
 
 @app.command()
-def repl(board: str = BOARD, port: str = PORT) -> None:
+def repl(board: str = WHICH, port: str = PORT) -> None:
     """Open a board's Python prompt (mpremote; Ctrl-] leaves it)."""
     place = ports.choose(board, port)
     code = subprocess.call([*tools.command("mpremote"), "connect", place, "repl"])
@@ -127,7 +128,7 @@ def repl(board: str = BOARD, port: str = PORT) -> None:
 
 @app.command()
 def monitor(
-    board: str = BOARD,
+    board: str = WHICH,
     port: str = PORT,
     seconds: float = typer.Option(None, "--seconds", help="End after so long; default: Ctrl-C."),
 ) -> None:
@@ -161,7 +162,7 @@ def firmware(
 @app.command()
 def reset(
     folder: Path = typer.Argument(None, help="Folder of a virtual board that runs in another terminal."),
-    board: str = BOARD,
+    board: str = WHICH,
     port: str = PORT,
     download: bool = typer.Option(False, "--download", help="Into download mode, for esptool (BOOT held)."),
 ) -> None:

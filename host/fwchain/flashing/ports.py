@@ -18,6 +18,9 @@ USB_VENDORS = {
 }
 
 
+ANY = "any"
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A port that may have a board on it."""
@@ -43,7 +46,9 @@ def usb_boards() -> list[Candidate]:
 
 
 def candidates(board: str) -> list[Candidate]:
-    """Ports that a board of this kind may be on."""
+    """Ports that a board of this kind may be on; ANY: of whatever kind."""
+    if board == ANY:
+        return virtual_boards() + usb_boards()
     return virtual_boards() if board == "virtual" else usb_boards()
 
 
@@ -62,8 +67,11 @@ def choose(board: str, port: str | None) -> str:
         raise NoPort(f"several boards are there, choose one with PORT=… :{rows}")
     if board == "virtual":
         raise NoPort(
-            "no virtual board is running: `fwchain board new FOLDER`, then `fwchain board run FOLDER`, or give PORT=…"
+            "no virtual board with a serial port is running: `fwchain board new FOLDER`, then "
+            "`fwchain board run FOLDER --serial` in another terminal, or give PORT=…"
         )
+    if board == ANY:
+        raise NoPort("no board found, neither on USB nor a virtual one that runs: give PORT=…")
     raise NoPort("no board found on USB: connect one (a cable with data wires), or give PORT=…")
 
 
@@ -74,7 +82,7 @@ def resolve(port: str) -> str:
             return entry.pty
     path = Path(port)
     if "://" not in port and path.is_dir():
-        raise FlashingError(f"{port} is a folder whose board does not run: `fwchain board run {port}`")
+        raise FlashingError(f"{port} is a folder whose board does not run: `fwchain board run {port} --serial`")
     if path.is_symlink():
         return str(path.resolve())
     return port
