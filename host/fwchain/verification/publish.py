@@ -6,6 +6,8 @@ place only when M, its signatures and every byte hold; nothing half-written stay
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import shutil
 import tempfile
@@ -18,9 +20,11 @@ from aiohttp import StreamReader, web
 
 from fwchain.verification.releases import ReleaseStore
 from fwnode.compat import run
+from fwnode.errors import FwError
 from fwnode.trust import Untrusted
-from fwnode.trust.release import Release
+from fwnode.trust.release import SLOT, Release
 from fwnode.trust.root import Root
+from fwnode.update.image import ImageError, chip_of, measure
 from fwnode.wire import WireError
 from fwnode.wire.fields import MAX_METAINFO
 
@@ -36,20 +40,35 @@ class Refused(Exception):
         self.status = status
 
 
+Notice = Callable[[Release], Awaitable[None]]
+
+
+async def _nobody(release: Release) -> None:
+    pass
+
+
 class Publisher:
-    """Takes publications into `store`; `on_release(release)` is awaited once one is in place."""
+    """Takes publications into `store`; `on_release(release)` is awaited once one is in place.
+
+    `announce(release)` is awaited just before, and `withdraw(release)` when it could not be put in place after that.
+    """
 
     def __init__(
         self,
         store: ReleaseStore,
         root: Callable[[], Root],
-        on_release: Callable[[Release], Awaitable[None]],
+        on_release: Notice,
         clock: Callable[[], float] = time.time,
+        announce: Notice = _nobody,
+        withdraw: Notice = _nobody,
     ) -> None:
         self.store = store
         self.root = root
         self.on_release = on_release
         self.clock = clock
+        self.announce = announce
+        self.withdraw = withdraw
+        self._placing = asyncio.Lock()
 
     def app(self) -> web.Application:
         """The application for the mutual-TLS port."""
@@ -62,29 +81,42 @@ class Publisher:
             release = await self.take(request.content)
         except Refused as error:
             return web.json_response({"error": str(error)}, status=error.status)
-        except (OSError, sa.exc.SQLAlchemyError) as error:
-            return web.json_response({"error": f"the node cannot store the release: {error}"}, status=503)
+        except (OSError, sa.exc.SQLAlchemyError, FwError) as error:
+            cause = getattr(error, "orig", None) or error
+            return web.json_response({"error": f"the node cannot store the release: {cause}"}, status=503)
         return web.json_response(
             {"model": release.model, "version": release.version, "info_hash": release.info_hash.hex()}
         )
 
     async def take(self, body: StreamReader) -> Release:
-        """Read, check and put in place one publication; raises Refused, OSError or SQLAlchemyError."""
+        """Read, check and put in place one publication, whole or not at all.
+
+        Raises Refused; OSError, SQLAlchemyError or FwError when it cannot be stored now.
+        """
         release = self._check(await self._metainfo(body))
         with tempfile.TemporaryDirectory(dir=self.store.folder, prefix="incoming-") as name:
             incoming = Path(name) / "files"
             await self._files(body, release, incoming)
-            place = self.store.save_path(release)
+            async with self._placing:
+                self._refuse_known(release)  # another upload may have been faster
+                await self._place(release, incoming)
+        await self.on_release(release)
+        return release
+
+    async def _place(self, release: Release, incoming: Path) -> None:
+        """The chain's queue first: who dies before the last step leaves what the vendor's next try finishes."""
+        await self.announce(release)
+        place = self.store.save_path(release)
+        try:
             if place.exists():  # left by a process that died between the move and the database
                 shutil.rmtree(place)
             incoming.rename(place)
-            try:
-                self.store.add(release)
-            except BaseException:
-                shutil.rmtree(place, ignore_errors=True)
-                raise
-        await self.on_release(release)
-        return release
+            self.store.add(release)
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)
+            with contextlib.suppress(FwError):
+                await self.withdraw(release)
+            raise
 
     @staticmethod
     async def _metainfo(body: StreamReader) -> bytes:
@@ -106,12 +138,15 @@ class Publisher:
             raise Refused(403, str(error)) from None
         if release.size > MAX_FIRMWARE:
             raise Refused(413, f"release: {release.size} bytes, limit {MAX_FIRMWARE}")
+        self._refuse_known(release)
+        return release
+
+    def _refuse_known(self, release: Release) -> None:
         known = self.store.by_version(release.model, release.version)
         if known and known.verifier != release.verifier:
             raise Refused(409, f"{release.model} {release.version} is published already, with another verifier")
         if known:
             raise Refused(409, f"{release.model} {release.version} is published already")
-        return release
 
     async def _files(self, body: StreamReader, release: Release, folder: Path) -> None:
         whole = hashlib.sha256()
@@ -130,3 +165,22 @@ class Publisher:
             raise Refused(400, f"there are bytes after the {release.size} that M announces")
         if whole.digest() != release.verifier:
             raise Refused(400, "the files do not have the verifier that M announces")
+        for (path, length), (name, target, _) in zip(self.store.files(release, folder), release.files, strict=True):
+            if target == SLOT:
+                self._image(path, length, name, release.platform)
+
+    @staticmethod
+    def _image(path: Path, length: int, name: str, platform: str) -> None:
+        """Refuse what no boot loader starts, such as a merged flash image, before any board hears of it."""
+        with path.open("rb") as file:
+
+            def readinto(offset: int, buf: memoryview) -> None:
+                file.seek(offset)
+                file.readinto(buf)
+
+            try:
+                found = measure(readinto, length, chip_of(platform))
+            except ImageError as error:
+                raise Refused(400, f"{name}: {error}") from None
+        if found.length != length:
+            raise Refused(400, f"{name}: image: {found.length} bytes, but the file has {length}")

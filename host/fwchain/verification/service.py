@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -23,6 +23,7 @@ from fwchain.verification.exchange import Exchange
 from fwchain.verification.publish import Publisher
 from fwchain.verification.releases import ReleaseStore
 from fwchain.verification.tickets import DailyTickets
+from fwnode.chain.record import release_record
 from fwnode.errors import FwError
 from fwnode.net.http import PATH
 from fwnode.trust.release import Release
@@ -30,7 +31,17 @@ from fwnode.wire import WireError
 from fwnode.wire.fields import MAX_MESSAGE
 
 PEERS_IN_LIST = 12
+GONE = "the node's store fails now: try again later\n"
 Tracer = Callable[[str], None]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware
+async def _store_gone(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except StoreError:
+        return web.Response(status=503, text=GONE, headers={"Retry-After": "5"})
 
 
 class Service:
@@ -62,6 +73,8 @@ class Service:
         )
         self.started = time.time()
         self.answered = 0
+        self._taken: list[bytes] = []  # logs of the message that is being answered
+        self.unwritten = 0  # events and traces that the disk did not take
         self._runners: list[web.AppRunner] = []
         self._servers: list[asyncio.Server] = []
 
@@ -72,23 +85,31 @@ class Service:
         return [seed, *self.tracker.peers(release.info_hash, PEERS_IN_LIST)]
 
     def _on_event(self, kind: str, **fields: Any) -> None:
-        self.log.emit(kind, **fields)
+        """Tell of it; a log that cannot be written stops nothing else."""
+        try:
+            self.log.emit(kind, **fields)
+        except OSError:
+            self.unwritten += 1
 
     def _on_log(self, data: bytes, parsed: dict[str, Any]) -> None:
-        self.chain.add_log(data)
-        self.miner.notify()
+        self._taken.append(data)
 
     def _on_block(self, added: Added, data: bytes) -> None:
-        self.log.emit("block", height=added.height, hash=added.hash.hex(), bytes=len(data))
+        self._on_event("block", height=added.height, hash=added.hash.hex(), bytes=len(data))
 
     def _on_error(self, error: Exception) -> None:
-        self.log.emit("error", what="miner", why=str(error))
+        self._on_event("error", what="miner", why=str(error))
+
+    async def _announce(self, release: Release) -> None:
+        await asyncio.to_thread(self.chain.announce, release.metainfo)
+
+    async def _withdraw(self, release: Release) -> None:
+        await asyncio.to_thread(self.chain.drop_release, release_record(release.metainfo))
 
     async def _on_release(self, release: Release) -> None:
-        await asyncio.to_thread(self.chain.announce, release.metainfo)
         self.miner.notify()
         self._share(release)
-        self.log.emit("published", model=release.model, version=release.version, info_hash=release.info_hash.hex())
+        self._on_event("published", model=release.model, version=release.version, info_hash=release.info_hash.hex())
 
     def _share(self, release: Release) -> None:
         self.tracker.allow(release.info_hash)
@@ -102,7 +123,13 @@ class Service:
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         self._runners.append(runner)
-        publisher = Publisher(self.releases, lambda: self.network.root, self._on_release)
+        publisher = Publisher(
+            self.releases,
+            lambda: self.network.root,
+            self._on_release,
+            announce=self._announce,
+            withdraw=self._withdraw,
+        )
         publishing = web.AppRunner(publisher.app(), access_log=None)
         await publishing.setup()
         self._runners.append(publishing)
@@ -121,7 +148,7 @@ class Service:
                 raise SetupError(f"a port is taken: {error}; change [node] in fwchain.toml") from None
             raise
         self.miner.start()
-        self.log.emit("serving", url=self.network.config.url, releases=len(self.releases.all()))
+        self._on_event("serving", url=self.network.config.url, releases=len(self.releases.all()))
 
     async def stop(self) -> None:
         """End everything that `start` began."""
@@ -136,7 +163,7 @@ class Service:
     # the HTTP face
 
     def _app(self) -> web.Application:
-        app = web.Application(client_max_size=MAX_MESSAGE)
+        app = web.Application(client_max_size=MAX_MESSAGE, middlewares=[_store_gone])
         app.router.add_post(PATH, self._message)
         app.router.add_get("/root/{number}", pages.root_handler(self.network.folder / "roots"))
         app.router.add_get("/metrics", self._metrics)
@@ -146,19 +173,26 @@ class Service:
         return app
 
     async def _message(self, request: web.Request) -> web.Response:
-        data = await request.read()
+        try:
+            data = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            self.exchange.counters.count("oversized")
+            return web.Response(status=413, text=f"message: more than {MAX_MESSAGE} bytes, the limit\n")
         ip = request.remote or ""
         self._trace(data, f"{ip} ->")
         try:
             reply = self.exchange.handle(data, ip)
+            while self._taken:
+                await asyncio.to_thread(self.chain.add_log, self._taken.pop())  # it waits for the disk
+                self.miner.notify()
         except WireError as error:
             return web.Response(status=400, text=f"{error}\n")
         except StoreError as error:
-            self.log.emit("error", what="store", why=str(error))
-            return web.Response(status=503, text="the node cannot store anything now\n")
+            self._on_event("error", what="store", why=str(error))
+            return web.Response(status=503, text=GONE)
         except FwError as error:
             # dropped: the sender learns nothing that it could not see itself
-            self.log.emit("dropped", ip=ip, why=str(error))
+            self._on_event("dropped", ip=ip, why=str(error))
             return web.Response(status=403)
         self.answered += 1
         if reply:
@@ -167,7 +201,10 @@ class Service:
 
     def _trace(self, data: bytes, direction: str) -> None:
         if self.tracer:
-            self.tracer(trace.text(data, direction, [self.private]))
+            try:
+                self.tracer(trace.text(data, direction, [self.private]))
+            except OSError:
+                self.unwritten += 1
 
     async def _metrics(self, request: web.Request) -> web.Response:
         tip = await asyncio.to_thread(self.chain.tip)
@@ -175,6 +212,7 @@ class Service:
             "answered_total": self.answered,
             "chain_height": tip.height,
             "releases": len(self.releases.all()),
+            "unwritten_total": self.unwritten,
             "uptime_seconds": round(time.time() - self.started, 1),
         }
         return web.Response(text=pages.metrics(values, self.exchange.counters.by_reason))

@@ -7,6 +7,7 @@ from typing import Any
 
 from fwnode.compat import run
 from fwnode.crypto import InvalidBox, InvalidKey
+from fwnode.errors import FwError
 from fwnode.roles.peers import unpack
 from fwnode.trust.cert import Certificate
 from fwnode.trust.release import Release
@@ -61,7 +62,7 @@ def text(data: bytes, direction: str, privates: Iterable[bytes] = ()) -> str:
     """Lines for a person: type and size first, then a field a line, sealed ones in brackets as in the design."""
     try:
         clear, sealed = fields(data, privates)
-    except WireError as error:
+    except FwError as error:
         return f"{direction} malformed message of {len(data)} bytes: {error}"
     kind = clear.pop("type")
     lines = [f"{direction} {kind}  {len(data)} bytes"]
@@ -86,7 +87,7 @@ def _value(key: str, value: Any) -> str:
         certificate = Certificate(value)
         return f"model {certificate.model}, key {certificate.key_id.hex()[:_SHORT]}…, expires {certificate.expires}"
     if key == "l":
-        peers = unpack(value, value["info-hash"])
+        peers = unpack(value, value.get("info-hash", b""))
         return (
             ", ".join(f"{ip}:{port}{'' if complete else ' (incomplete)'}" for ip, port, complete in peers) or "nobody"
         )
