@@ -133,11 +133,13 @@ class Service:
         publishing = web.AppRunner(publisher.app(), access_log=None)
         await publishing.setup()
         self._runners.append(publishing)
+        opening = "port"
         try:
             for release in self.releases.all():
                 self._share(release)
             assert runner.server is not None
             await self.tracker.start(self.node["listen"], self.node["port"], fallback=runner.server)
+            opening = "publish_port"
             site = web.TCPSite(
                 publishing, self.node["listen"], self.node["publish_port"], ssl_context=self.network.server_tls()
             )
@@ -145,7 +147,8 @@ class Service:
         except OSError as error:
             await self.stop()
             if error.errno == errno.EADDRINUSE:
-                raise SetupError(f"a port is taken: {error}; change [node] in fwchain.toml") from None
+                number = self.node[opening]
+                raise SetupError(f"a port is taken: {number}; change {opening} of [node] in fwchain.toml") from None
             raise
         self.miner.start()
         self._on_event("serving", url=self.network.config.url, releases=len(self.releases.all()))
@@ -182,8 +185,9 @@ class Service:
         self._trace(data, f"{ip} ->")
         try:
             reply = self.exchange.handle(data, ip)
-            while self._taken:
-                await asyncio.to_thread(self.chain.add_log, self._taken.pop())  # it waits for the disk
+            taken, self._taken = self._taken, []
+            for log in taken:
+                await asyncio.to_thread(self.chain.add_log, log)  # it waits for the disk
                 self.miner.notify()
         except WireError as error:
             return web.Response(status=400, text=f"{error}\n")
