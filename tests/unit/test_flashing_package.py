@@ -6,7 +6,8 @@ import ast
 import json
 
 from fwchain import resources
-from fwchain.flashing import mpy, package
+from fwchain.board import closure
+from fwchain.flashing import package
 
 
 def test_package_json_is_complete() -> None:
@@ -20,10 +21,10 @@ def test_package_json_is_complete() -> None:
 
 def test_host_only_modules_are_imported_by_none_that_a_board_has() -> None:
     """`fwnode.crypto.host` and its like are behind a check of the interpreter."""
-    names = {name.removesuffix(".py").replace("/", ".") for name in mpy.HOST_ONLY}
+    names = {name.removesuffix(".py").replace("/", ".") for name in closure.HOST_ONLY}
     folder = resources.fwnode_folder()
     for path in sorted(folder.rglob("*.py")):
-        if path.relative_to(folder).as_posix() in mpy.HOST_ONLY:
+        if path.relative_to(folder).as_posix() in closure.HOST_ONLY:
             continue
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.ImportFrom) and node.module:

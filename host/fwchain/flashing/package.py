@@ -9,15 +9,15 @@ import json
 from pathlib import Path
 
 from fwchain import __version__, resources
+from fwchain.board import closure
 from fwchain.board.image import collect
-from fwchain.flashing import mpy
 
 NAME = "package.json"
 
 
 def text() -> str:
     """The file's content for fwnode as it is."""
-    names = [name for name in collect(resources.fwnode_folder()) if name not in mpy.HOST_ONLY]
+    names = closure.needed(collect(resources.fwnode_folder()))
     urls = [[f"fwnode/{name}", f"fwnode/{name}"] for name in names]
     rows = ",\n".join(f"    {json.dumps(url)}" for url in urls)
     return f'{{\n  "urls": [\n{rows}\n  ],\n  "version": "{__version__}"\n}}\n'
