@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from fwchain.verification.tickets import LIFETIME_S, DailyTickets, Ticket, TicketKeys
-from fwnode.chain import ChainError
 from fwnode.compat import run
 from fwnode.crypto import InvalidBox, InvalidKey, equal
 from fwnode.crypto import public_key as public_of
@@ -85,7 +84,7 @@ class Exchange:
     def handle(self, data: bytes, ip: str) -> bytes:
         """The answer to the message in `data` from the address `ip`, empty for a log.
 
-        Raises WireError for a malformed message, Untrusted or ChainError for one that breaks a rule; all are counted.
+        Raises WireError for a malformed message and Untrusted for one that breaks a rule; both are counted.
         """
         try:
             received = message.parse(data)
@@ -97,9 +96,6 @@ class Exchange:
             return self._handlers[kind](received, data, ip)
         except (WireError, InvalidKey):
             self.counters.count("malformed")
-            raise
-        except ChainError:
-            self.counters.count("log")
             raise
         except InvalidBox as error:
             self.counters.count("box")

@@ -94,6 +94,16 @@ class Service:
     def _on_log(self, data: bytes, parsed: dict[str, Any]) -> None:
         self._taken.append(data)
 
+    async def _keep(self, log: bytes) -> None:
+        try:
+            await asyncio.to_thread(self.chain.add_log, log)  # it waits for the disk
+        except StoreError:
+            raise
+        except FwError:
+            self.exchange.counters.count("log")
+            raise
+        self.miner.notify()
+
     def _on_block(self, added: Added, data: bytes) -> None:
         self._on_event("block", height=added.height, hash=added.hash.hex(), bytes=len(data))
 
@@ -187,8 +197,7 @@ class Service:
             reply = self.exchange.handle(data, ip)
             taken, self._taken = self._taken, []
             for log in taken:
-                await asyncio.to_thread(self.chain.add_log, log)  # it waits for the disk
-                self.miner.notify()
+                await self._keep(log)
         except WireError as error:
             return web.Response(status=400, text=f"{error}\n")
         except StoreError as error:
