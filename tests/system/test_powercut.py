@@ -10,12 +10,12 @@ import sys
 import pytest
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(240)
 def test_sample_of_power_cuts() -> None:
     seed = random.SystemRandom().randrange(1 << 32)
     command = [sys.executable, "-m", "fwchain.board.powercut", "--json", "--seed", str(seed)]
     done = subprocess.run(
-        [*command, "--sample", "16", "--seconds", "45"], capture_output=True, text=True, timeout=180, check=False
+        [*command, "--sample", "16", "--seconds", "30"], capture_output=True, text=True, timeout=230, check=False
     )
     assert done.returncode == 0, f"seed {seed}\n{done.stderr}"
     report = json.loads(done.stdout)

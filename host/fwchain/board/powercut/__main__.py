@@ -26,6 +26,7 @@ from fwnode.errors import FwError
 
 FULL_FILLER = 1_400_000
 SMALL_FILLER = 40_000  # two pieces
+LONG_FAILURES = 3  # are told with all that was seen, the others in a line
 SECOND_WITHIN = 400  # a second cut strikes at one of so many operations after the first
 
 
@@ -72,6 +73,7 @@ class Run:
         self.begun = time.monotonic()
         self.say(f"seed {options.seed}: an update with the power on …")
         self.scene = Scene(folder, FULL_FILLER if options.full else SMALL_FILLER)
+        self.ready = time.monotonic()
         self.cpu = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
         self.outcomes: list[Outcome] = []
         self.skipped = 0
@@ -122,7 +124,7 @@ class Run:
         seconds = dict(chosen)
         try:
             for cut, flash in self._flashes([cut for cut, _ in chosen]):
-                if time.monotonic() - self.begun > self.options.seconds:
+                if time.monotonic() - self.ready > self.options.seconds:
                     self.skipped += 1
                     continue
                 while True:
@@ -152,7 +154,9 @@ class Run:
             outcome = bench.run(cut, flash, second)
             self.outcomes.append(outcome)
             if outcome.problems:
-                self.say(f"FAILED {self._name(outcome)}: {'; '.join(outcome.problems)}")
+                text = "; ".join(outcome.problems)
+                failures = sum(bool(o.problems) for o in self.outcomes)
+                self.say(f"FAILED {self._name(outcome)}: {text if failures <= LONG_FAILURES else text.splitlines()[0]}")
                 try:
                     self.scene.node.check()
                 except FwError as error:

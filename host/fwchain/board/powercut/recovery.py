@@ -35,8 +35,7 @@ class Bench:
     def __init__(self, scene: Scene, number: int) -> None:
         self.scene = scene
         folder: Path = scene.folder / f"bench-{number}"
-        mac = bytes((0x24, 0x0A, 0xC4, 0x50, number, 7))
-        self.board = VirtualBoard.create(folder, mac=mac, heap=HEAP)
+        self.board = VirtualBoard.create(folder, heap=HEAP)  # its MAC, and so its address, follows from the folder
         self.lock = threading.Lock()
 
     def close(self) -> None:
