@@ -33,7 +33,13 @@ class Application:
     def may_update(self, release) -> bool:  # type: ignore[no-untyped-def]
         """Whether the release may be downloaded and installed now."""
         hook = getattr(self._app, "may_update", None)
-        return hook is None or hook(release) is not False
+        if hook is None:
+            return True
+        try:
+            return hook(release) is not False
+        except Exception as error:  # noqa: BLE001 - as above
+            self.state("error", what="may_update", why=repr(error))
+            return False
 
     def state(self, state: str, **facts: object) -> None:
         """Tell what the node does."""

@@ -51,7 +51,10 @@ class Node:
         if self.boot.trial:
             await self._trial()
         self._say_outcome()
-        await self.sharing.seed()
+        if self.boot.update_only:
+            self.hooks.state("update-only", version=self.boot.version)
+        else:
+            await self.sharing.seed()
         while True:
             wait_s = self.config.check_s if await self.check() else self.config.retry_s
             if self.clock.stale(self.answered_s):

@@ -38,7 +38,12 @@ async def main(app) -> None:  # type: ignore[no-untyped-def]
     work = hooks.main(node)
     if work is not None:
         hooks.task = asyncio.create_task(work)  # CPython's event loop does not keep it by itself
-    await node.run()
+    try:
+        await node.run()
+    except Exception as error:  # noqa: BLE001 - whatever it was: nobody can reach this board, so it begins anew
+        hooks.state("error", what="node", why=repr(error))
+        await asyncio.sleep(1)
+        reset()
 
 
 def reset() -> None:

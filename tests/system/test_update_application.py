@@ -1,0 +1,70 @@
+"""A maker's application beside the node: its hooks are asked, and its mistakes do not take the node with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from update_support import Fleet
+
+HOLDS = """
+VERSION = "held"
+asked = []
+
+
+def may_update(release):
+    asked.append(release.version)
+    return len(asked) > 2
+"""
+
+BROKEN_HOOKS = """
+def may_update(release):
+    return release.nonsense
+
+
+def on_state(state, facts):
+    raise ValueError("on " + state)
+"""
+
+BREAKS_THE_NODE = """
+async def main(node):
+    async def check():
+        raise RuntimeError("out of order")
+
+    node.check = check
+"""
+
+
+def test_may_update_holds_a_release_until_it_says_yes(tmp_path: Path) -> None:
+    with Fleet(tmp_path) as fleet:
+        old = fleet.release("1.0.0", app=HOLDS)
+        fleet.publish(old)
+        board = fleet.board(old)
+        fleet.wait(board, "started", app="held")
+        fleet.wait(board, "current")
+        fleet.publish(fleet.release("1.1.0"))
+        fleet.wait(board, "held", version="1.1.0")
+        fleet.wait(board, "held", version="1.1.0")
+        fleet.wait(board, "updated", version="1.1.0")
+
+
+def test_hooks_that_raise_are_reported_and_the_node_goes_on(tmp_path: Path) -> None:
+    with Fleet(tmp_path) as fleet:
+        old = fleet.release("1.0.0", app=BROKEN_HOOKS)
+        fleet.publish(old)
+        board = fleet.board(old)
+        assert "on started" in fleet.wait(board, "error", what="on_state")["why"]
+        fleet.wait(board, "current")
+        fleet.publish(fleet.release("1.1.0"))
+        assert "nonsense" in fleet.wait(board, "error", what="may_update")["why"]
+        fleet.wait(board, "held", version="1.1.0")
+
+
+def test_a_node_that_breaks_begins_anew(tmp_path: Path) -> None:
+    """Nobody can reach the board: an error that nobody thought of ends in a reset, not in silence."""
+    with Fleet(tmp_path) as fleet:
+        only = fleet.release("1.0.0", app=BREAKS_THE_NODE)
+        fleet.publish(only)
+        board = fleet.board(only)
+        fleet.wait(board, "started")
+        assert "out of order" in fleet.wait(board, "error", what="node")["why"]
+        fleet.wait(board, "started")
