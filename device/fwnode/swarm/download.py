@@ -8,7 +8,7 @@ import asyncio
 
 from fwnode.compat import ticks_diff, ticks_ms
 from fwnode.swarm import BLOCK, SECTOR, Buffers, SwarmError, Violation, bitfield, wire
-from fwnode.swarm.dial import Dialler
+from fwnode.swarm.dial import CHOKES, Dialler
 from fwnode.swarm.pieces import MIXED, Pieces
 from fwnode.swarm.seed import Seeder
 from fwnode.swarm.streams import recv
@@ -366,13 +366,15 @@ class Download(Seeder):
                     peer.mark = peer.down
             elif peer.dialled and waiting and ticks_diff(now, peer.since) > self.choke_ms:
                 if peer.choked and peer.wanting:
-                    peer.kill("never unchoked us")
+                    peer.kill(CHOKES)
                 elif not peer.wanting and not peer.interested:
                     peer.kill("has nothing that we miss")
         self.fill_all()
         self.dialler.tick(now)
         self._web(now)
         quiet = ticks_diff(now, self.last)
+        if quiet > 20000 and self.announcer:
+            self.announcer.sooner(60000)
         if quiet > self.give_up_ms or (quiet > self.lonely_ms and self._lonely(waiting)):
             self.fail(SwarmError(self._why()))
         if ticks_diff(now, self.told) > 1000:
@@ -400,7 +402,7 @@ class Download(Seeder):
             if peer.asked:
                 self.reason("too slow")
             else:
-                self.reason("never unchoked us" if peer.wanting else "has nothing that we miss")
+                self.reason(CHOKES if peer.wanting else "has nothing that we miss")
         parts = ["{} ({}x)".format(text, count) for text, count in sorted(self.reasons.items())]
         if self.announcer and self.announcer.why:
             parts.append(self.announcer.why)

@@ -8,7 +8,7 @@ import asyncio
 
 from fwnode.compat import const, randbelow, ticks_add, ticks_diff, ticks_ms
 from fwnode.swarm import Buffers, Violation, bitfield, wire
-from fwnode.swarm.announce import Announcer
+from fwnode.swarm.announcer import Announcer
 from fwnode.swarm.peer import Peer
 from fwnode.swarm.streams import send_all
 
@@ -25,7 +25,8 @@ class Seeder:
     max_peers = 4  # connections taken from others
     slots = 4  # peers served at once
     tick_ms = 250
-    idle_ms = 150000
+    idle_ms = 150000  # silent for so long: dropped
+    stuck_ms = 60000  # asked, and took not one block in so long: dropped
     rechoke_ms = 10000
 
     def __init__(  # type: ignore[no-untyped-def]
@@ -90,6 +91,8 @@ class Seeder:
             elif ticks_diff(now, peer.sent) > self.idle_ms // 2:
                 peer.sent = now
                 peer.post(b"\0\0\0\0")
+            elif peer.queue and ticks_diff(now, peer.sent) > self.stuck_ms:
+                peer.kill("does not read")
             elif not peer.choking and not peer.queue and ticks_diff(now, peer.sent) > 3000:
                 self._pass_on(peer)
         if ticks_diff(now, self.next_rechoke) >= 0:
@@ -105,15 +108,16 @@ class Seeder:
 
     # ---- connections
 
-    async def serve(self, reader, writer, ip: str, theirs: bytes, dialled: bool = False) -> None:  # type: ignore[no-untyped-def]
-        """Take a connection whose handshake has been read; returns when it has ended and closes nothing."""
+    async def serve(self, reader, writer, ip: str, theirs: bytes, dialled: bool = False) -> str:  # type: ignore[no-untyped-def]
+        """Take a connection whose handshake has been read; returns when and why it has ended, and closes nothing."""
         if not self.welcome(ip, theirs, dialled):
-            return
+            return "not welcome"
         if not dialled:
             await send_all(writer, wire.handshake(self.release.info_hash, self.peer_id))
         peer = Peer(self, reader, writer, ip, theirs, dialled)
         # a task of its own, so that ending the connection does not cancel the caller
         await asyncio.create_task(peer.run())
+        return peer.ended
 
     def welcome(self, ip: str, theirs: bytes, dialled: bool) -> bool:
         """Whether one more connection with this peer is taken; of two the one that the greater ID opened stays."""
@@ -125,7 +129,10 @@ class Seeder:
                     return False
                 peer.kill("connected twice")
                 return True
-        return dialled or sum(1 for peer in self.peers if not peer.dialled) < self.max_peers
+        if dialled:
+            return True
+        same = sum(1 for peer in self.peers if peer.ip == ip and not peer.dialled)
+        return same < 2 and sum(1 for peer in self.peers if not peer.dialled) < self.max_peers
 
     def joined(self, peer) -> None:  # type: ignore[no-untyped-def]
         """A connection begins."""
