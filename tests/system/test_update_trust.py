@@ -1,0 +1,70 @@
+"""Trust that changes while boards are out there: new roots, retired keys (design: addition 5)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from update_support import Fleet, Update
+
+from fwchain import keyfile
+from fwchain.chainstore.schema import open_engine
+from fwchain.verification.releases import ReleaseStore
+from fwnode import crypto
+from fwnode.compat import run
+from fwnode.trust import root as roots
+from fwnode.wire.bencode import decode
+
+
+def next_root(fleet: Fleet, **changes: object) -> None:
+    """Write the network's next trust root, signed by its root key."""
+    folder = fleet.network.folder / "roots"
+    newest = max(int(path.name) for path in folder.iterdir())
+    body = decode((folder / str(newest)).read_bytes())
+    assert isinstance(body, dict)
+    del body["signatures"]
+    body.update({"number": newest + 1, **changes})
+    (folder / str(newest + 1)).write_bytes(run(roots.build(body, [fleet.network.private("root")])))
+
+
+def test_a_board_catches_up_root_by_root_and_obeys_the_newest(tmp_path: Path) -> None:
+    """Three rotations while it was off; then the vendor key that root 4 retired signs for nothing."""
+    with Fleet(tmp_path) as fleet:
+        only = fleet.release("1.0.0")
+        fleet.publish(only)
+        board = fleet.board(only)
+        fleet.wait(board, "current")
+        board.stop()
+        fleet.kill_node()
+        fresh = crypto.generate_key()
+        for _ in range(2):
+            next_root(fleet)
+        next_root(fleet, **{"vendor-keys": {"*": [crypto.public_key(fresh)]}})
+        fleet.serve()
+        board.start()
+        for number in (2, 3, 4):
+            fleet.wait(board, "root", number=number)
+        fleet.wait(board, "current")
+
+        stolen = fleet.release("1.1.0")
+        smuggle(fleet, stolen)
+        while "0 of 1 vendor signatures" not in fleet.wait(board, "failed")["why"]:
+            pass  # an exchange that the restart cut off fails too
+        assert board.status()["slots"][1]["version"] is None
+
+        path = fleet.network.folder / "keys" / "vendor.pem"
+        path.unlink()
+        keyfile.save(path, fresh)
+        smuggle(fleet, fleet.release("1.2.0"))
+        fleet.wait(board, "updated", version="1.2.0")
+
+
+def smuggle(fleet: Fleet, update: Update) -> None:
+    """Put a release into the node's store past every check, as one who broke into it would."""
+    fleet.kill_node()
+    place = fleet.network.folder / "releases" / update.release.info_hash.hex()
+    place.mkdir()
+    (place / update.release.name).write_bytes(update.image)
+    engine = open_engine(fleet.network.database)
+    ReleaseStore(engine, fleet.network.releases).add(update.release)
+    engine.dispose()
+    fleet.serve()
