@@ -138,3 +138,23 @@ def test_registry_forgets_the_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not dead.exists()
     registry.remove(mine)
     assert registry.running() == []
+
+
+def test_a_second_ctrl_c_does_not_meet_the_prompt(
+    pair: tuple[Console, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two in a row, as ampy and people send them: one signal; then bytes, once raw REPL waits again."""
+    console, program = pair
+    killed: list[int] = []
+    monkeypatch.setattr("fwchain.board.serial.console.catches_interrupt", lambda pid: True)
+    monkeypatch.setattr(os, "kill", lambda pid, number: killed.append(number))
+    program.send(RAW)
+    console.receive()
+    console.send(b"\x03\x03")
+    console.poll()
+    assert len(killed) == 1
+    program.send(b"\x04Traceback\n\x04>")
+    console.receive()
+    console.poll()
+    assert len(killed) == 1
+    assert not console.wants_poll

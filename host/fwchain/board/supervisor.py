@@ -154,16 +154,16 @@ class Supervisor:
 
     def _run(self) -> None:
         try:
-            soft, raw = False, False
+            soft, raw, main = False, False, True
             while not self._stop.is_set():
                 if self._download:
                     self._hold("download", None)
                     st.put(self.flash.state, st.CONTROL, st.CONTROL_NONE)  # the reset that ended it
-                    soft, raw, self._cause = False, False, st.PWRON_RESET
+                    soft, raw, main, self._cause = False, False, True, st.PWRON_RESET
                     continue
                 self._set("running")
-                ended = self._boot(soft, raw)
-                soft, raw = False, False
+                ended = self._boot(soft, raw, main and not raw)
+                soft, raw, main = False, False, True
                 if self._stop.is_set() or ended == "download":
                     continue
                 if ended == "soft":
@@ -171,6 +171,8 @@ class Supervisor:
                 elif ended == "repl":
                     soft, self._cause = True, st.SOFT_RESET
                     raw = self._was_raw
+                elif ended == "prompt":
+                    soft, main = True, False
                 elif ended == "off":
                     self._set("off")
                     return
@@ -190,14 +192,14 @@ class Supervisor:
             self.state = state
             self._changed.notify_all()
 
-    def _boot(self, soft: bool, raw: bool) -> str:
-        """One process from start to end; returns what follows."""
+    def _boot(self, soft: bool, raw: bool, main: bool) -> str:
+        """One process from start to end, with main.py or without; returns what follows."""
         options = {
             "cause": self._cause,
             "heap": self.heap,
             "soft": soft,
             "repl": self.serial,
-            "main": not raw,
+            "main": main,
             "wifi": self.wifi,
             "chip_id": self.kind.chip_id,
             "rom_log": self._rom_log(),
@@ -313,6 +315,8 @@ class Supervisor:
             self.events.emit("no_boot")
             self._cause = st.SOFT_RESET
             return "no boot"
+        if code == -signal.SIGINT and self._port is not None:
+            return "prompt"  # Ctrl-C just as the program ended: MicroPython did not catch it any more
         if code < 0 or request == st.REQUEST_PANIC:
             self._say(b"\r\nGuru Meditation Error: the program ended by itself. Rebooting...\r\n")
             self.events.emit("panic", code=code)

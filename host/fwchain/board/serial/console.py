@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+import time
 from pathlib import Path
 
 CTRL_C = b"\x03"
@@ -19,8 +19,10 @@ RAW_BANNER = b"raw REPL; CTRL-B to exit\r\n>"
 RAW_START = b"raw REPL; CTRL-B to exit\r\n"
 FRIENDLY_BANNER = b'Type "help()" for more information.\r\n'
 PROMPT = b">>> "
+RAW_PROMPT = b"\x04>"  # after a program that raw REPL ran
 MOUNT_MARK = b"\x18"  # mpremote's mount protocol speaks binary from here on
 
+QUIET_S = 0.3  # after a Ctrl-C that was delivered
 INPUT_LIMIT = 256 * 1024  # bytes held for a program that does not read; beyond it they are lost, as on a UART
 
 
@@ -49,6 +51,7 @@ class Console:
         self.raw = raw
         self._input = bytearray()
         self._interrupts = 0
+        self._quiet_until = 0.0
         self._prompted = False
         self._tail = b""
         self._binary = False
@@ -79,7 +82,9 @@ class Console:
         self.flush()
 
     def _interrupt(self) -> None:
-        if catches_interrupt(self.pid):
+        if time.monotonic() < self._quiet_until:
+            self._interrupts += 1  # a second one so soon would meet the prompt, and end the process
+        elif catches_interrupt(self.pid):
             self._signal()
         elif self._prompted:
             self._input += CTRL_C
@@ -88,16 +93,19 @@ class Console:
 
     def _signal(self) -> None:
         self.flush()
+        self._prompted = False
+        self._tail = b""
+        self._quiet_until = time.monotonic() + QUIET_S
         try:
             os.kill(self.pid, signal.SIGINT)
         except ProcessLookupError:
             pass
 
     def poll(self) -> None:
-        """Deliver a Ctrl-C that came while the process was starting."""
+        """Deliver a Ctrl-C that came while the process was starting, or too soon after another."""
         if self._interrupts and self._prompted:
             self._interrupts = 0
-        elif self._interrupts and catches_interrupt(self.pid):
+        elif self._interrupts and time.monotonic() >= self._quiet_until and catches_interrupt(self.pid):
             self._interrupts = 0
             self._signal()
 
@@ -149,7 +157,7 @@ class Console:
             self.raw = True
         elif friendly_at > raw_at:
             self.raw = False
-        if raw_at >= 0 or friendly_at >= 0 or PROMPT in seen:
+        if raw_at >= 0 or friendly_at >= 0 or PROMPT in seen or seen.endswith(RAW_PROMPT):
             self._prompted = True
         self._tail = seen[-64:]
 
@@ -170,6 +178,3 @@ def to_crlf(data: bytes, before: bytes) -> bytes:
     if before == b"\r" and data[:1] == b"\n":
         out = out[1:]
     return out
-
-
-Reset = Callable[[bool], None]

@@ -27,7 +27,7 @@ from fwchain.board.serial.sync import SyncSpotter
 
 IDLE_POLL_S = 0.05  # a closed pty cannot be waited for: it is looked at
 BUSY_POLL_S = 0.02
-AFTER_CLOSE_S = 1.0  # pty and plain TCP have no reset line: this long after its client has gone, flashing is over
+AFTER_CLOSE_S = 3.0  # pty and plain TCP have no reset line: this long after its client has gone, flashing is over
 EARLY_LIMIT = 4096  # bytes that a client sends to a board that is starting
 HELD_S = 0.1  # how long the beginning of a SYNC frame is held back
 
@@ -242,6 +242,7 @@ class SerialPort:
         if not data:
             return
         if self._loader is not None and not self._flasher_is_gone(end, data):
+            self._leave_at = None
             end.send(self._loader.feed(data))
             return
         if end.lines:
@@ -281,7 +282,6 @@ class SerialPort:
         except OSError:
             return
         client = TcpClient(connection, self._lines)
-        self._leave_at = None
         self._ends[client] = SyncSpotter()
 
     def _lines(self) -> ModemLines:
@@ -342,7 +342,6 @@ class SerialPort:
     def _look_at_pty(self) -> None:
         if not self._pty.open and self._pty.connected():
             self._pty.open = True
-            self._leave_at = None
 
     def _pty_closed(self) -> None:
         self._pty.open = False
