@@ -35,10 +35,8 @@ class Confirming:
         """Steps: the log to broadcast for a join_verification that holds; [] and a count for one that does not."""
         try:
             return (yield from self._confirm(data))
-        except WireError:
-            self.counters.count("malformed")
-        except Untrusted as error:
-            self.counters.count(error.reason)
+        except (WireError, Untrusted) as error:
+            self.counters.drop(error)
         return []
 
     def _confirm(self, data: bytes):  # type: ignore[no-untyped-def]

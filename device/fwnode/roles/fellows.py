@@ -65,14 +65,8 @@ class Fellows:
             if kind == "res_verification":
                 return (yield from self._compare(received))
             raise Untrusted("state", "{}: not awaited".format(kind))
-        except WireError:
-            self.counters.count("malformed")
-        except InvalidBox:
-            self.counters.count("box")
-        except ChainError as error:
-            self.counters.count(error.field)
-        except Untrusted as error:
-            self.counters.count(error.reason)
+        except (WireError, InvalidBox, ChainError, Untrusted) as error:
+            self.counters.drop(error)
         return []
 
     def _join(self, join: dict, data: bytes):  # type: ignore[no-untyped-def]

@@ -1,4 +1,7 @@
-"""Who a node is, in every role that it plays."""
+"""Who a node is, in every role that it plays, and what it dropped."""
+
+from fwnode.crypto import InvalidBox
+from fwnode.errors import FwError
 
 
 class Identity:
@@ -26,3 +29,8 @@ class Counters:
     def count(self, reason: str) -> None:
         """One more dropped for `reason`."""
         self.by_reason[reason] = self.by_reason.get(reason, 0) + 1
+
+    def drop(self, error: FwError) -> None:
+        """One more dropped for what `error` says: its reason, its field, or its kind."""
+        kind = "box" if isinstance(error, InvalidBox) else "malformed"
+        self.count(getattr(error, "reason", None) or getattr(error, "field", None) or kind)

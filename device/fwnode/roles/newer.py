@@ -84,14 +84,8 @@ class Newer:
             if not (yield from message.verify(reply, self.public)):
                 raise Untrusted("signature", "{}: wrong signature".format(message.kind_of(reply)))
             sealed = yield from message.unseal(self.me.private, reply)
-        except WireError:
-            self.counters.count("malformed")
-            return []
-        except InvalidBox:
-            self.counters.count("box")
-            return []
-        except Untrusted as error:
-            self.counters.count(error.reason)
+        except (WireError, InvalidBox, Untrusted) as error:
+            self.counters.drop(error)
             return []
         try:
             if self.state == METADATA:

@@ -102,14 +102,8 @@ class Request:
             if not (yield from message.verify(reply, public)):
                 raise Untrusted("signature", "{}: wrong signature".format(message.kind_of(reply)))
             sealed = yield from message.unseal(self.me.private, reply)
-        except WireError:
-            self.counters.count("malformed")
-            return []
-        except InvalidBox:
-            self.counters.count("box")
-            return []
-        except Untrusted as error:
-            self.counters.count(error.reason)
+        except (WireError, InvalidBox, Untrusted) as error:
+            self.counters.drop(error)
             return []
         # the signature binds ts to this exchange's r, so it is fresh
         if "ts" in reply and reply["ts"] <= self.root.expires:

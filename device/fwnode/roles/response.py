@@ -102,14 +102,8 @@ class Response:
             if message.kind_of(received) == "verification_log":
                 return (yield from self._log(received, data))
             return (yield from self._step(received))
-        except WireError:
-            self.counters.count("malformed")
-        except InvalidBox:
-            self.counters.count("box")
-        except ChainError as error:
-            self.counters.count(error.field)
-        except Untrusted as error:
-            self.counters.count(error.reason)
+        except (WireError, InvalidBox, ChainError, Untrusted) as error:
+            self.counters.drop(error)
         return []
 
     # C2-2
