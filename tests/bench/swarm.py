@@ -2,8 +2,8 @@
 
     python tests/bench/swarm.py [--rounds N] [--boards N] [--rate BYTES] [--only download|swarm] [--json]
 
-Everything is a ratio within one run. The board is a virtual board with a 192 KB heap that writes its flash file; the
-sixteen are MicroPython processes with files. The limited server gives the same bytes a second to both.
+Everything is a ratio within one run. The board is a virtual board with a 192 KB heap that writes its flash file (and,
+to tell the flash's part, a process that writes a plain file); the sixteen are MicroPython processes with files. The limited server gives the same bytes a second to both.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "system"))
 
-from swarm_support import DEVICE, PIECE, TESTS, Board, Client, Made, compiled, free_port, seeded  # noqa: E402
+from swarm_support import DEVICE, PIECE, TESTS, Board, Client, Made, compiled, fetch, free_port, seeded  # noqa: E402
 
 from fwchain.board.image import build_image  # noqa: E402
 from fwchain.board.virtual import VirtualBoard  # noqa: E402
@@ -112,10 +112,13 @@ def bench_download(folder: Path, rounds: int) -> dict[str, Any]:
     seed = seeded(made, tracker=tracking.url)
     while not tracking.tracker.peers(made.info_hash, 5):
         time.sleep(0.02)
-    theirs, ours = [], []
+    compiled()
+    theirs, ours, plain = [], [], []
     for number in range(3):
         for turn in range(max(1, rounds // 3)):
             theirs.append(libtorrent(folder / "lt", made, tracking.url, f"127.0.{2 + number}.{1 + turn}"))
+            board = fetch(folder, made, [["127.0.0.1", seed.port, True]], f"plain{number}", events=False)
+            plain.append(float(board.events[-1]["ms"]))
         ours += on_board(folder / f"board{number}", made, seed.port, max(1, rounds // 3))
     seed.stop()
     tracking.stop()
@@ -128,7 +131,9 @@ def bench_download(folder: Path, rounds: int) -> dict[str, Any]:
         "board ms": round(download, 1),
         "board with verifier ms": round(median([row["whole"] for row in ours]), 1),
         "flash, SHA-1, SHA-256 alone ms": round(median([row["floor"] for row in ours]), 1),
+        "board to a plain file ms": round(median(plain), 1),
         "of libtorrent": round(median(theirs) / download, 3),
+        "of libtorrent, to a plain file": round(median(theirs) / median(plain), 3),
         "of the floor": round(median([row["floor"] / row["whole"] for row in ours]), 3),
         "sectors erased": max(row["sectors"] for row in ours),
         "sectors in the release": SIZE // 4096,
