@@ -30,9 +30,9 @@ def parse_peers(value) -> list:  # type: ignore[no-untyped-def]
             rows.append((ip, value[at + 4] << 8 | value[at + 5]))
     elif isinstance(value, list):
         for row in value:
-            ip, port = (row.get("ip"), row.get("port")) if isinstance(row, dict) else (None, None)
-            if isinstance(ip, bytes) and isinstance(port, int) and all(b < 128 for b in ip):
-                rows.append((ip.decode(), port))
+            name, port = (row.get("ip"), row.get("port")) if isinstance(row, dict) else (None, None)
+            if isinstance(name, bytes) and isinstance(port, int) and all(b < 128 for b in name):
+                rows.append((name.decode(), port))
     else:
         raise SwarmError("tracker: peers of no known form")
     kept = []  # type: list
@@ -60,7 +60,7 @@ async def announce(hub, url: str, event: str, timeout_ms: int) -> tuple:  # type
         query += "&event=" + event
     url += ("&" if "?" in url else "?") + query
     try:
-        body = await asyncio.wait_for(http.get(url, MAX_ANSWER, hub.local_ip, timeout_ms), timeout_ms / 1000)
+        body: bytes = await asyncio.wait_for(http.get(url, MAX_ANSWER, hub.local_ip, timeout_ms), timeout_ms / 1000)
     except asyncio.TimeoutError:
         raise SwarmError("no whole answer within {} ms".format(timeout_ms))
     answer = decode(body, False)

@@ -19,7 +19,7 @@ class Announcer:
         self.due = ticks_ms()
         self.retry_ms = FIRST_RETRY_MS
         self.event = "started"
-        self.task = None
+        self.task: asyncio.Task | None = None
         self.why = "" if self.urls else "no tracker"
         self.tried = not self.urls
 

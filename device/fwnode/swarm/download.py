@@ -60,9 +60,9 @@ class Download(Seeder):
         self.strikes = {}  # type: dict
         self.reasons = {}  # type: dict
         self.over = asyncio.Event()
-        self.error = None
+        self.error: Exception | None = None
         self.ready = False
-        self.web = None
+        self.web: asyncio.Task | None = None
         self.fetched = self.web_mark = self.wasted = self.bad = 0
         self.last = self.turned = self.web_since = self.told = ticks_ms()
 

@@ -31,7 +31,7 @@ def parse(data: bytes) -> tuple:
     if lines[0].strip() != b"BT-SEARCH * HTTP/1.1":
         raise SwarmError("local discovery: not a BT-SEARCH")
     port = 0
-    hashes = []
+    hashes: list = []
     cookie = b""
     for line in lines[1:]:
         name, _, value = line.partition(b":")

@@ -31,7 +31,7 @@ class Peer:
         self.queue = []  # type: list
         self.out = bytearray()
         self.wake = asyncio.Event()
-        self.task = None
+        self.task: asyncio.Task | None = None
         self.ended = ""
         self.down = 0
         self.up = 0

@@ -22,8 +22,9 @@ class Router:
 
     def remove(self, hub) -> None:  # type: ignore[no-untyped-def]
         """Route no more to this hub."""
-        if self.hubs.get(hub.release.info_hash) is hub:
-            del self.hubs[hub.release.info_hash]
+        info_hash = hub.release.info_hash
+        if self.hubs.get(info_hash) is hub:
+            del self.hubs[info_hash]
 
     async def on_peer(self, reader, writer, ip: str) -> None:  # type: ignore[no-untyped-def]
         """Serve a connection whose first byte (0x13) is consumed; returns at its end and closes nothing."""

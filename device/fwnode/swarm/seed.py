@@ -57,7 +57,7 @@ class Seeder:
         self.next_up = ticks_ms()
         self.next_rechoke = self.next_up
         self.lucky = None
-        self.ticker = None
+        self.ticker: asyncio.Task | None = None
         self.announcer = Announcer(self, release.trackers if trackers is None else trackers) if port else None
 
     # ---- life

@@ -8,7 +8,7 @@ from fwnode.compat import MICROPYTHON
 from fwnode.swarm import SwarmError
 
 if MICROPYTHON:
-    from asyncio import core
+    from asyncio import core  # type: ignore[attr-defined]
 
     def prompt(writer) -> None:  # type: ignore[no-untyped-def]
         """Send small messages at once (TCP_NODELAY); a port that lacks the option does without."""
