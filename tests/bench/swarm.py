@@ -3,7 +3,8 @@
     python tests/bench/swarm.py [--rounds N] [--boards N] [--rate BYTES] [--only download|swarm] [--json]
 
 Everything is a ratio within one run. The board is a virtual board with a 192 KB heap that writes its flash file (and,
-to tell the flash's part, a process that writes a plain file); the sixteen are MicroPython processes with files. The limited server gives the same bytes a second to both.
+to tell the flash's part, a process that writes a plain file); the sixteen are MicroPython processes with files. The
+limited server gives the same bytes a second to both.
 """
 
 from __future__ import annotations
