@@ -29,15 +29,15 @@ UPDATING = ("fwnode.swarm.download", "fwnode.swarm.pieces", "fwnode.swarm.dial",
 class Node:
     """A board in its network. `run` never ends but by a reset."""
 
-    def __init__(self, config, hooks, boot, clock, ip: str, local: str | None, lan, reset) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, config, hooks, boot, clock, reset) -> None:  # type: ignore[no-untyped-def]
         self.config = config
         self.hooks = hooks
         self.boot = boot
         self.clock = clock
-        self.ip = ip
-        self.local = local
-        self.lan = lan
         self.reset = reset
+        self.ip = ""  # the address in the network that was joined
+        self.local: str | None = None  # the address that connections leave from, where that is not plain
+        self.lan = None
         self.dropped: dict = {}
         self.unsent: list = []
         self.answered_s = 0
@@ -188,12 +188,12 @@ class Node:
         """Self-test, then somebody must answer; else reset, and the boot loader goes back."""
         version = self.boot.version
         if not self.boot.genuine:
-            self._give_up("image")
+            self.give_up("image")
             return
         passed = self.hooks.self_test()
         self.hooks.state("self-test", version=version, passed=passed)
         if not passed:
-            self._give_up("check")
+            self.give_up("check")
             return
         for _ in range(TRIAL_TRIES):
             found = await self._exchange()
@@ -202,9 +202,10 @@ class Node:
                 self.hooks.state("confirmed", version=version, slot=self.boot.place)
                 return
             await asyncio.sleep(1)
-        self._give_up("network")
+        self.give_up("network")
 
-    def _give_up(self, reason: str) -> None:
+    def give_up(self, reason: str) -> None:
+        """The release on trial failed, for `reason`: reset, and the boot loader goes back to the old one."""
         self.boot.fail(reason)
         self.hooks.state("giving-up", version=self.boot.version, reason=reason)
         self.reset()

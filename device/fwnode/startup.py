@@ -13,7 +13,7 @@ from fwnode.config import ConfigError, load
 from fwnode.errors import FwError
 from fwnode.net import wifi
 from fwnode.net.lan import Lan
-from fwnode.node import CHECKING, UPDATING, Node
+from fwnode.node import CHECKING, TRIAL_TRIES, UPDATING, Node
 from fwnode.update.boot import Boot
 from fwnode.update.files import FileStore
 from fwnode.update.keys import KeyStore
@@ -21,24 +21,22 @@ from fwnode.update.slots import Slots
 
 
 async def main(app) -> None:  # type: ignore[no-untyped-def]
-    """Start and run the node; an unprovisioned board says what is missing and ends here."""
+    """Start and run application and node. The application needs neither: it runs without provisioning or network."""
     try:
         config = load()
     except ConfigError as error:
         print(error)
+        work = Application(app, False).main(None)
+        if work is not None:
+            await work
         return
     hooks = Application(app, config.events)
     try:
         node = await build(config, hooks)
-    except FwError as error:
-        hooks.state("error", what="start", why=str(error))
-        await asyncio.sleep(config.retry_s)
-        reset()
-        return
-    work = hooks.main(node)
-    if work is not None:
-        hooks.task = asyncio.create_task(work)  # CPython's event loop does not keep it by itself
-    try:
+        work = hooks.main(node)
+        if work is not None:
+            hooks.task = asyncio.create_task(work)  # CPython's event loop does not keep it by itself
+        await join(node)
         await node.run()
     except Exception as error:  # noqa: BLE001 - whatever it was: nobody can reach this board, so it begins anew
         hooks.state("error", what="node", why=repr(error))
@@ -54,33 +52,43 @@ def reset() -> None:
 
 
 async def build(config, hooks) -> Node:  # type: ignore[no-untyped-def]
-    """The node of this board, its boot checked; raises FwError."""
-    begun = ticks_ms()
+    """The node of this board, its boot checked, without a network yet; raises FwError."""
     warm_up()
     keys = KeyStore()
     boot = Boot(Slots(), keys, FileStore())
     await drive(boot.check())
     forget(*CHECKING)
-    try:
-        ip = await wifi.connect(config.wifi)
-    except FwError:
-        boot.fail("network")
-        raise
-    local = ip if ip.startswith("127.") else None
-    lan = Lan(config.group, config.group_port, local) if config.group else None
-    node = Node(config, hooks, boot, Clock(keys), ip, local, lan, reset)
-    hooks.state(
+    return Node(config, hooks, boot, Clock(keys), reset)
+
+
+async def join(node) -> None:  # type: ignore[no-untyped-def]
+    """Join a network, as often as it takes; but a release on trial that gets none is rolled back."""
+    config, boot = node.config, node.boot
+    begun = ticks_ms()
+    tries = 0
+    while not node.ip:
+        try:
+            node.ip = await wifi.connect(config.wifi)
+        except FwError as error:
+            node.hooks.state("offline", why=str(error))
+            tries += 1
+            if boot.trial and tries >= TRIAL_TRIES:
+                node.give_up("network")
+            await asyncio.sleep(config.retry_s)
+    node.local = node.ip if node.ip.startswith("127.") else None
+    if config.group:
+        node.lan = Lan(config.group, config.group_port, node.local)
+    node.hooks.state(
         "started",
         version=boot.version,
-        app=hooks.version,
-        ip=ip,
+        app=node.hooks.version,
+        ip=node.ip,
         port=config.port,
         slot=boot.place,
         genuine=boot.genuine,
         trial=boot.trial,
         ms=ticks_diff(ticks_ms(), begun),
     )
-    return node
 
 
 def warm_up() -> None:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from update_support import Fleet
 
+from fwchain.board.enrol import enrol
+from fwchain.board.virtual import VirtualBoard
+
 HOLDS = """
 VERSION = "held"
 asked = []
@@ -31,6 +34,15 @@ async def main(node):
         raise RuntimeError("out of order")
 
     node.check = check
+"""
+
+
+ALONE = """
+import json
+
+
+async def main(node):
+    print(json.dumps({"event": "alive", "node": node is not None}))
 """
 
 
@@ -68,3 +80,27 @@ def test_a_node_that_breaks_begins_anew(tmp_path: Path) -> None:
         fleet.wait(board, "started")
         assert "out of order" in fleet.wait(board, "error", what="node")["why"]
         fleet.wait(board, "started")
+
+
+def test_an_application_runs_without_a_network_and_without_provisioning(tmp_path: Path) -> None:
+    with Fleet(tmp_path) as fleet:
+        only = fleet.release("1.0.0", app=ALONE)
+        fleet.publish(only)
+        bare = VirtualBoard.create(tmp_path / "bare")
+        bare.flash_image(0, only.image)
+        fleet.boards.append(bare)
+        bare.start()
+        fleet.wait(bare, "alive", node=False)
+        assert "not provisioned" in bare.console()
+
+        board = VirtualBoard.create(tmp_path / "board")
+        board.flash_image(0, only.image)
+        enrol(board, fleet.network, only.release, check_s=0.5, retry_s=0.5)
+        fleet.boards.append(board)
+        board.wifi_down()
+        board.start()
+        fleet.wait(board, "alive", node=True)
+        fleet.wait(board, "offline")
+        board.wifi_down(False)
+        fleet.wait(board, "started")
+        fleet.wait(board, "current")
