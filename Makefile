@@ -9,12 +9,11 @@ STUBS := build/typings
 
 BOARD ?= virtual
 PORT ?=
-NETWORK ?=
+NETWORK ?= network
 FIRMWARE ?=
 TOOL ?= mpremote
 WIFI_SSID ?=
 WIFI_KEY ?=
-HOST ?=
 TEST_ARGS ?=
 
 # Options that are left out when they are empty.
@@ -73,18 +72,18 @@ bench-crypto bench-heap bench-swarm bench-chain: bench-%: $(STAMP)
 flash: $(STAMP)  ## Flash a board: BOARD=… [PORT=…] [FIRMWARE=….bin]
 	@$(BIN)/fwchain board flash --board '$(BOARD)' $(port) $(if $(FIRMWARE),--firmware '$(FIRMWARE)')
 
-provision: $(STAMP)  ## Give a board its key, certificate and network: BOARD=… PORT=… NETWORK=… WIFI_SSID=… WIFI_KEY=…
+provision: $(STAMP)  ## Give a board its key, certificate and network: BOARD=… [PORT=…] [NETWORK=network] WIFI_SSID=… WIFI_KEY=…
 	@$(BIN)/fwchain board provision --board '$(BOARD)' $(port) --network '$(NETWORK)' \
 		$(if $(WIFI_SSID),--wifi-ssid '$(WIFI_SSID)') $(if $(WIFI_KEY),--wifi-key '$(WIFI_KEY)')
 
 deploy: $(STAMP)  ## Copy fwnode to a board as .mpy files: BOARD=… PORT=… [TOOL=mpremote|ampy]
 	@$(BIN)/fwchain board deploy --board '$(BOARD)' $(port) --tool '$(TOOL)'
 
-repl: $(STAMP)  ## Open a board's Python prompt: PORT=…
-	@$(BIN)/fwchain board repl $(port)
+repl: $(STAMP)  ## Open a board's Python prompt: BOARD=… [PORT=…]
+	@$(BIN)/fwchain board repl --board '$(BOARD)' $(port)
 
-monitor: $(STAMP)  ## Print what a board says: PORT=…
-	@$(BIN)/fwchain board monitor $(port)
+monitor: $(STAMP)  ## Print what a board says: BOARD=… [PORT=…]
+	@$(BIN)/fwchain board monitor --board '$(BOARD)' $(port)
 
 hil: $(STAMP)  ## Run the hardware-in-the-loop tests: BOARD=virtual, or BOARD=… PORT=…
 	@$(BIN)/python -m pytest tests/hil --board '$(if $(PORT),$(PORT),$(BOARD))' $(TEST_ARGS)
