@@ -11,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import platform
 import select
 import signal
 import socket
@@ -20,14 +19,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from fwchain.board import launcher
 from fwchain.board.boards import Board
+from fwchain.board.child import ignore_interrupts, kill, python_path, runtime_romfs
 from fwchain.board.flash import Flash
-from fwchain.board.image import build_romfs, collect, compile_files, compile_py
 from fwchain.board.output import Output
 from fwchain.board.runtime.vb import appimage, parts
 from fwchain.board.runtime.vb import state as st
@@ -205,7 +203,7 @@ class Supervisor:
             "rom_log": self._rom_log(),
         }
         command = [sys.executable, "-m", "fwchain.board.launcher", str(self.folder)]
-        environment = {**os.environ, "PYTHONPATH": _python_path(), "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {**os.environ, "PYTHONPATH": python_path(), "PYTHONDONTWRITEBYTECODE": "1"}
         ours: socket.socket | None = None
         if self.serial:
             ours, theirs = socket.socketpair()
@@ -220,7 +218,7 @@ class Supervisor:
             [*command, json.dumps(options)],
             env=environment,
             start_new_session=True,
-            preexec_fn=_ignore_interrupts,
+            preexec_fn=ignore_interrupts,
             **streams,
         )
         self._process = process
@@ -403,7 +401,7 @@ class Supervisor:
         if download:
             process = self._process
             if process is not None:
-                _kill(process.pid)
+                kill(process.pid)
         else:
             st.put(self.flash.state, st.CONTROL, st.CONTROL_RESET)
 
@@ -421,35 +419,3 @@ class Supervisor:
         self._output.close()
         self.flash.close()
         self._lock.close()
-
-
-@lru_cache(maxsize=1)
-def runtime_romfs() -> bytes:
-    """The board's own modules (esp32, machine, network), compiled, as a ROMFS."""
-    folder = Path(__file__).parent / "runtime"
-    files = {path: data for path, data in collect(folder).items() if path != "__init__.py"}
-    fast = files.pop("vb/fast.py")
-    built = compile_files(files, 3)
-    if platform.machine() in ("x86_64", "AMD64"):
-        built["vb/fast.mpy"] = compile_py(fast, "vb/fast.py", 3, "x64")
-    return build_romfs(built)
-
-
-def _ignore_interrupts() -> None:
-    """Until MicroPython takes Ctrl-C itself, it must not end a board that is starting."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-
-
-def _python_path() -> str:
-    """So that the child finds this very package, installed or not."""
-    import fwnode
-
-    places = [str(Path(__file__).parents[2]), str(Path(fwnode.__file__).parents[1])]
-    return os.pathsep.join([*places, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
