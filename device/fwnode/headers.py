@@ -4,8 +4,8 @@ from fwnode.chain.authority import Authority
 from fwnode.chain.follow import MAX_ANSWER, Follower
 from fwnode.chain.genesis import Genesis
 from fwnode.chain.headers import HeaderChain
-from fwnode.chain.ringfile import RingFile
 from fwnode.compat import drive
+from fwnode.headers_file import RingFile
 from fwnode.net.http import BadHttp, get
 from fwnode.trust.root import Root
 

@@ -10,7 +10,7 @@ from fwnode.chain.authority import Authority
 from fwnode.chain.head import Head, Link
 from fwnode.chain.headers import FILE_SIZE, HeaderChain, Orphan
 from fwnode.chain.pow import mine
-from fwnode.chain.ringfile import RingFile
+from fwnode.headers_file import RingFile
 from fwnode.trust import Untrusted, root
 from fwnode.wire.bencode import decode, encode
 from support import raises, run

@@ -9,7 +9,7 @@ pow         proof of work in slices
 confirm     the confirmations of one join_verification
 authority   whose signature counts
 genesis     block 0: the network's parameters
-headers     a board's header chain, kept in flash (ringfile: the file; follow: from a node)
+headers     a board's header chain, kept in flash (its file: fwnode.headers_file; follow: from a node)
 checkpoint  what no reorganisation goes below
 inclusion   that a record stands in one block
 proof       a proof file that needs genesis alone

@@ -1,6 +1,7 @@
 """The header chain's flash: one file, written in place.
 
 What is written since the last sync becomes durable in order, or (littlefs) all at once; a sync a batch spares flash.
+Its name begins as fwnode.headers does, with which it is let go.
 """
 
 import os
@@ -12,9 +13,7 @@ class RingFile:
     """A file of fixed size with readinto(offset, buffer), write(offset, data) and sync()."""
 
     def __init__(self, path: str, size: int = FILE_SIZE) -> None:
-        """Open the file; make it, or bring it to its size, when it is not there or short. Raises
-        OSError.
-        """
+        """Open the file; make it, or bring it to its size, when it is not there or short; raises OSError."""
         try:
             have = os.stat(path)[6]
         except OSError:
