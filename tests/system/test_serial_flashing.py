@@ -104,6 +104,7 @@ def test_deploy_twice_changes_nothing(board: VirtualBoard) -> None:
 
 
 def test_deploy_keeps_a_makers_own_main(board: VirtualBoard) -> None:
+    fwchain("deploy")
     mpremote(board, "exec", "f = open('/main.py', 'w'); f.write('import machine'); f.close()")
     assert "/main.py on the board is your own" in fwchain("deploy")
     assert mpremote(board, "fs", "cat", "main.py") == "import machine"
@@ -112,6 +113,7 @@ def test_deploy_keeps_a_makers_own_main(board: VirtualBoard) -> None:
 
 
 def test_deploy_repairs_what_a_pulled_plug_left(board: VirtualBoard) -> None:
+    fwchain("deploy")
     mpremote(board, "exec", "import os\nfor n in os.listdir('/lib/fwnode/trust'): os.remove('/lib/fwnode/trust/' + n)")
     boots = board.status()["boots"]
     board.cut_at(20, "mid")
@@ -270,6 +272,7 @@ def test_firmware_for_a_real_chip_says_what_is_missing() -> None:
 
 def test_a_fresh_boards_boot_py_is_replaced_a_makers_is_not(board: VirtualBoard) -> None:
     """MicroPython's own boot.py has only comments in it."""
+    fwchain("deploy")
     fresh = "# This file is executed on every boot\\n#import esp\\n#esp.osdebug(None)\\n"
     mpremote(board, "exec", f"f = open('/boot.py', 'w'); f.write('{fresh}'); f.close()")
     assert "1 of " in fwchain("deploy")
