@@ -2,6 +2,8 @@
 
     import fwnode, app
     fwnode.run(app)
+
+`fwnode.app` says what the application may hook into.
 """
 
 
