@@ -23,7 +23,7 @@ MODEL = "thermometer"
 OLD, NEW = "1.0.0", "1.1.0"
 KEYS = ("sk", "pk", "cert", "genesis")
 REFERENCE_S = 180
-BLOCK_S = 0.25  # the reference run sees blocks, and keeps their headers
+BLOCK_S = 1.0  # the reference run sees blocks, and keeps their headers
 ARRIVED = ("confirmed", "current")
 
 HEAP = 512 * 1024  # fwnode lies in littlefs here, which takes more heap than from an image
