@@ -42,7 +42,7 @@ ALLOWED_OS = {"urandom"}
 
 MAX_LINES = 400
 # files that are asking to be two; each entry is a debt, and goes when the file does
-LONG = {"host/fwchain/board/supervisor.py": 460, "device/fwnode/swarm/download.py": 420}
+LONG = {"host/fwchain/board/supervisor.py": 430, "device/fwnode/swarm/download.py": 420}
 
 MESSAGE_TYPES = set(TYPES) - {"block"}  # "block" is also an ordinary word
 
