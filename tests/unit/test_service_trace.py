@@ -99,16 +99,19 @@ def test_a_repair_is_shown_to_its_end(site: Site) -> None:
     assert sealed(shown[4])["model D"] == "thermometer" and sealed(shown[5])["M"].startswith("thermometer 1.1.0")
 
 
-def test_a_serving_node_opens_what_is_sealed_for_it(site: Site) -> None:
-    """It has no board's key: its own answers stay closed, and say so."""
+def test_a_serving_node_opens_what_is_sealed_for_it_and_tells_what_it_sealed(site: Site) -> None:
     site.traced.clear()
     exchange(site, site.identity(), "1.0.0", bytes(32))
     assert kinds(site.traced) == C1_2
     assert [block.split()[1] for block in site.traced] == ["->", "<-", "->", "<-"]
     assert all(block.startswith("127.0.0.1 ") for block in site.traced)
     assert "verifier" in sealed(site.traced[2])
-    for answer in (site.traced[1], site.traced[3]):
-        assert answer.endswith("[sealed for another key]") and sealed(answer) == {}
+    assert sealed(site.traced[1])["M"].startswith("thermometer 1.1.0") and "L" in sealed(site.traced[3])
+
+
+def test_without_the_key_a_box_stays_closed_and_says_so(site: Site) -> None:
+    answer = trace.text(exchange(site, site.identity(), "1.0.0", bytes(32))[1], "n <-", [site.service.private])
+    assert answer.endswith("[sealed for another key]") and sealed(answer) == {}
 
 
 def test_what_is_no_message_is_traced_as_such(site: Site) -> None:

@@ -73,6 +73,7 @@ class Exchange:
         self.on_event = on_event
         self.clock = clock
         self.counters = Counters()
+        self.sealed: dict[str, Any] = {}  # what the box of the last answer holds, for a trace
         self._handlers: dict[str, Callable[[dict[str, Any], bytes, str], bytes]] = {
             "req_verchk": self._verchk,
             "req_verification": self._verification,
@@ -259,4 +260,5 @@ class Exchange:
         reply.update(clear or {})
         run(message.seal(ticket.public, reply, sealed))
         data: bytes = run(message.sign(self.private, reply))
+        self.sealed = sealed
         return data

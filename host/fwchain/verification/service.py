@@ -195,6 +195,7 @@ class Service:
         self._trace(data, f"{ip} ->")
         try:
             reply = self.exchange.handle(data, ip)
+            sealed = self.exchange.sealed
             taken, self._taken = self._taken, []
             for log in taken:
                 await self._keep(log)
@@ -209,13 +210,13 @@ class Service:
             return web.Response(status=403)
         self.answered += 1
         if reply:
-            self._trace(reply, f"{ip} <-")
+            self._trace(reply, f"{ip} <-", sealed)
         return web.Response(body=reply)
 
-    def _trace(self, data: bytes, direction: str) -> None:
+    def _trace(self, data: bytes, direction: str, sealed: dict[str, Any] | None = None) -> None:
         if self.tracer:
             try:
-                self.tracer(trace.text(data, direction, [self.private]))
+                self.tracer(trace.text(data, direction, [self.private], sealed))
             except OSError:
                 self.unwritten += 1
 

@@ -39,11 +39,16 @@ _TEXT = ("t", "d", "v", "o")
 _SHORT = 12  # bytes of a hash or key that are shown
 
 
-def fields(data: bytes, privates: Iterable[bytes] = ()) -> tuple[dict[str, str], dict[str, str] | None]:
-    """(clear fields, sealed fields or None when no key opens the box); raises WireError."""
+def fields(
+    data: bytes, privates: Iterable[bytes] = (), known: dict[str, Any] | None = None
+) -> tuple[dict[str, str], dict[str, str] | None]:
+    """(clear fields, sealed fields or None when no key opens the box); raises WireError.
+
+    `known` is what the box holds, where the one who sealed it tells.
+    """
     parsed = message.parse(data)
     clear = {_name(key): _value(key, value) for key, value in parsed.items() if key not in ("box", "sig")}
-    sealed = _opened(parsed, privates) if "box" in parsed else {}
+    sealed = known or _opened(parsed, privates) if "box" in parsed else {}
     shown = None if sealed is None else {_name(key): _value(key, value) for key, value in sealed.items()}
     return clear, shown
 
@@ -58,10 +63,10 @@ def _opened(parsed: dict[str, Any], privates: Iterable[bytes]) -> dict[str, Any]
     return None
 
 
-def text(data: bytes, direction: str, privates: Iterable[bytes] = ()) -> str:
+def text(data: bytes, direction: str, privates: Iterable[bytes] = (), known: dict[str, Any] | None = None) -> str:
     """Lines for a person: type and size first, then a field a line, sealed ones in brackets as in the design."""
     try:
-        clear, sealed = fields(data, privates)
+        clear, sealed = fields(data, privates, known)
     except FwError as error:
         return f"{direction} malformed message of {len(data)} bytes: {error}"
     kind = clear.pop("type")
