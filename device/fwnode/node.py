@@ -233,6 +233,7 @@ class Node:
             await self._tell(self._final(row, self.boot.outcome[0]))
         self.boot.told()
         self.boot.files.remove(EXCHANGE)
+        forget(*RARE)
 
     def _final(self, row: dict, kind: str) -> dict:
         """The log's row after the reset. An exchange has one log: a repair's said "tampered" already, and the one that

@@ -18,8 +18,10 @@ from rich.console import Console
 from rich.table import Table
 from update_support import Fleet, Update
 
+from fwchain.board import closure
 from fwchain.board.image import collect, compile_files
 from fwchain.board.launcher import RUNTIME_HEAP
+from fwchain.flashing.mpy import OPTIMISE
 from fwchain.resources import fwnode_folder
 
 HEAP_OF_A_BOARD = 192 * 1024
@@ -89,12 +91,11 @@ def smallest(old: Update, new: Update, fleet: Fleet) -> int:
 def mpy_table(resident: set[str]) -> Table:
     """Bytes of .mpy for each package: what stays loaded, and what is loaded on demand."""
     sizes: dict[str, list[int]] = {}
-    for path, code in compile_files(collect(fwnode_folder(), "fwnode/")).items():
-        module = path.removesuffix(".mpy").replace("/", ".").removesuffix(".__init__")
-        parts = path.split("/")
-        row = sizes.setdefault(parts[1] if len(parts) > 2 else "(fwnode itself)", [0, 0])
+    for path, code in compile_files(closure.needed(collect(fwnode_folder())), OPTIMISE).items():
+        module = ("fwnode/" + path).removesuffix(".mpy").replace("/", ".").removesuffix(".__init__")
+        row = sizes.setdefault(path.split("/")[0] if "/" in path else "(fwnode itself)", [0, 0])
         row[0 if module in resident else 1] += len(code)
-    table = Table("package", "resident", "on demand", title=".mpy, bytes")
+    table = Table("package", "resident", "on demand", title=".mpy as deployed, bytes")
     for name, (stays, comes) in sorted(sizes.items()):
         table.add_row(name, f"{stays:,}", f"{comes:,}")
     stays, comes = (sum(row[column] for row in sizes.values()) for column in (0, 1))
