@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 
 from fwchain.board.boards import Board
 from fwchain.board.partition_table import PartitionTable, TableError
-from fwchain.flashing import firmware, tools
+from fwchain.flashing import firmware, lines, ports, tools
 from fwchain.flashing.errors import WrongFile
 from fwchain.flashing.show import Show
 
@@ -77,4 +78,7 @@ def _write(esptool: Esptool, offset: int, path: Path, size: int, show: Show) -> 
         esptool.run("write-flash", hex(offset), path, progress=progress)
     with show.step("verifying what is in the flash"):
         esptool.run("verify-flash", hex(offset), path, after="hard-reset")
+    if ports.lines_of(esptool.port) not in (None, esptool.port):
+        lines.reset(esptool.port)  # a virtual board's pty has no reset line: its TCP port has
+        time.sleep(0.5)
     show.say("flashed; the board runs it", port=esptool.port, bytes=size)
