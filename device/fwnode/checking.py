@@ -125,7 +125,7 @@ class Checker:
 
     async def tell(self, row: dict) -> None:
         """Broadcast the verification log that `row` describes; kept for later when no verification node takes it."""
-        now = self.node.clock.now() or 0
+        now = self.node.clock.told() or 0
         outcome, version = row["o"].decode(), row["v"].decode()
         data = await drive(log.verification_log(self.me, row["r"], row["res"], now, outcome, version, row["h"]))
         if not await self.courier.tell(data):

@@ -36,6 +36,14 @@ class Clock:
         heard = self._heard_ms if self._heard_ms is not None else 0
         return self._base + (self._advance() - heard) // 1000
 
+    def told(self) -> int | None:
+        """The time now when a verification node told it since this boot, else None.
+
+        After a reset `now` counts on from NVS, which is only a lower bound: good for judging what has expired, but a
+        message that said it would be refused as old.
+        """
+        return self.now() if self._heard_ms is not None else None
+
     def learn(self, seconds: int) -> None:
         """Take a verification node's fresh, signed time; it never goes back."""
         now = self.now()

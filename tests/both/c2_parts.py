@@ -22,6 +22,9 @@ class Clock:
     def now(self):
         return TIME + 100
 
+    def told(self):
+        return self.now()
+
     def learn(self, seconds):
         pass
 

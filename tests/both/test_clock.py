@@ -36,7 +36,7 @@ def test_no_time_is_known_before_somebody_told_it():
         ticks.now += 5000
         clock.learn(1_800_000_000)
         ticks.now += 3000
-        assert clock.now() == 1_800_000_003
+        assert clock.now() == clock.told() == 1_800_000_003
 
 
 def test_time_never_goes_back():
@@ -54,6 +54,7 @@ def test_the_newest_known_time_survives_a_reset_as_a_lower_bound():
         later = clocks.Clock(keys)
         ticks.now += 2000
         assert later.now() == 1_800_000_002
+        assert later.told() is None  # nobody told it since: it may be long past
         later.learn(1_700_000_000)
         assert later.now() == 1_800_000_002
 

@@ -23,6 +23,9 @@ class Clock:
     def now(self):
         return self.time
 
+    def told(self):
+        return self.now()
+
     def learn(self, seconds):
         self.time = max(self.time or 0, seconds)
 

@@ -25,6 +25,9 @@ class Clock:
     def now(self) -> int:
         return int(time.time())
 
+    def told(self) -> int:
+        return self.now()
+
     def learn(self, seconds: int) -> None:
         pass
 
@@ -146,3 +149,18 @@ def test_a_new_release_that_reaches_nobody_is_rolled_back_and_tried_again_later(
         assert fleet.wait(board, "refused", version="1.1.0")["reason"] == "wait"
         board.stop()
         assert provision.read_nvs(board.flash, board.table, "fwchain", "fail")
+
+
+def test_a_board_that_was_off_for_long_is_answered_again(tmp_path: Path) -> None:
+    """Its newest known time is old by then: it must not be told as the time that it is."""
+    with Fleet(tmp_path) as fleet:
+        only = fleet.release("1.0.0")
+        fleet.publish(only)
+        board = fleet.board(only)
+        fleet.wait(board, "current")
+        board.stop()
+        long_ago = (int(time.time()) - 100_000).to_bytes(8, "big")
+        provision.write_nvs(board.flash, board.table, {"fwchain": {"time": long_ago}})
+        board.start()
+        fleet.wait(board, "started")
+        fleet.wait(board, "current")

@@ -30,6 +30,9 @@ class Clock:
     def now(self) -> int:
         return int(time.time())
 
+    def told(self) -> int:
+        return self.now()
+
     def learn(self, seconds: int) -> None:
         pass
 

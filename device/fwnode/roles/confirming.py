@@ -57,7 +57,7 @@ class Confirming:
         log = message.new("verification_log", self.me.net, own, b"", ask["r"])
         log["req"] = ask["from"]
         log["res"] = join["from"]
-        log["ts"] = now or 0
+        log["ts"] = self.clock.told() or 0
         log["o"] = CONFIRMED.encode()
         for name in ("d", "v", "h"):
             log[name] = join[name]
@@ -82,7 +82,7 @@ class Confirming:
             raise Untrusted("own", "join_verification: this node's own exchange")
         if (ask["d"], ask["v"]) != (join["d"], join["v"]):
             raise Untrusted("version", "join_verification: not of the version that was asked about")
-        now = self.clock.now()
+        now = self.clock.told()
         check_time(join["ts"], now)
         check_time(ask["ts"], now)
         known = self.known(join["d"].decode(), join["v"].decode())

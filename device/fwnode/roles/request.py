@@ -46,8 +46,7 @@ class Answer:
 class Request:
     """One exchange of n_i.
 
-    `measure()` gives steps that return H(fv) of the running firmware; `clock` has `now()` (seconds since 1970, or
-    None) and `learn(seconds)`; `known` is the verifier in n_i's own vendor-signed M, when it has one; `asked` is how
+    `measure()` gives steps that return H(fv) of the running firmware; `clock` is as fwnode.clock.Clock; `known` is the verifier in n_i's own vendor-signed M, when it has one; `asked` is how
     many verification nodes are asked.
     """
 
@@ -86,7 +85,7 @@ class Request:
         ask = message.new("req_verchk", self.me.net, self.id, b"", self.r)
         ask["d"] = self.me.model.encode()
         ask["v"] = self.running.encode()
-        ask["ts"] = self.clock.now() or 0
+        ask["ts"] = self.clock.told() or 0
         ask["port"] = self.me.port
         ask[self.me.credential[0]] = self.me.credential[1]
         self._last = yield from message.sign(self.me.private, ask)

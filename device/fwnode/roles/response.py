@@ -64,7 +64,7 @@ class Response:
         public = claimed(ask, ask["r"], self.genesis.certified)
         if public == self.me.public:
             raise Untrusted("own", "req_verchk: this node's own")
-        check_time(ask["ts"], self.clock.now())
+        check_time(ask["ts"], self.clock.told())
         version.parse(ask["v"])
         self.ask = ask
         self.asked = data
@@ -117,7 +117,7 @@ class Response:
         join["d"] = self.ask["d"]
         join["v"] = self.ask["v"]
         join["h"] = self.own.verifier
-        join["ts"] = self.clock.now() or 0
+        join["ts"] = self.clock.told() or 0
         join["port"] = self.me.port
         join["ask"] = self.asked
         join[self.me.credential[0]] = self.me.credential[1]

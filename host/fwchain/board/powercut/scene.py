@@ -28,12 +28,8 @@ ARRIVED = ("confirmed", "current")
 
 HEAP = 512 * 1024  # fwnode lies in littlefs here, which takes more heap than from an image
 
-# What both releases change in fwnode, so that a test need not wait as the field does: file, text, other text. The
-# second: the flash of a cut is minutes old when it is tried, and a time from before the cut is refused.
-IMPATIENT = (
-    ("update/failures.py", "WAITS = (3600, 6 * 3600, 24 * 3600)", "WAITS = (0, 0, 0)"),
-    ("roles/request.py", 'ask["ts"] = self.clock.now() or 0', 'ask["ts"] = 0'),
-)
+# What both releases change in fwnode, so that a test need not wait as the field does: file, text, other text.
+IMPATIENT = (("update/failures.py", "WAITS = (3600, 6 * 3600, 24 * 3600)", "WAITS = (0, 0, 0)"),)
 
 
 class SceneError(HostError):
@@ -129,7 +125,7 @@ def impatient(files: dict[str, bytes]) -> dict[str, bytes]:
     found = {path: data for path, data in files.items() if path.startswith("fwnode/")}
     for path, old, new in IMPATIENT:
         text = found[f"fwnode/{path}"].decode()
-        if old not in text and path == "update/failures.py":
+        if old not in text:
             raise SceneError(f"fwnode/{path} has no {old!r} any more")
         found[f"fwnode/{path}"] = text.replace(old, new).encode()
     return found
