@@ -46,8 +46,8 @@ class Answer:
 class Request:
     """One exchange of n_i.
 
-    `measure()` gives steps that return H(fv) of the running firmware; `clock` is as fwnode.clock.Clock; `known` is the verifier in n_i's own vendor-signed M, when it has one; `asked` is how
-    many verification nodes are asked.
+    `measure()` gives steps that return H(fv) of the running firmware; `clock` is as fwnode.clock.Clock; `known` is the
+    verifier in n_i's own vendor-signed M, when it has one; `asked` is how many verification nodes are asked.
     """
 
     def __init__(
