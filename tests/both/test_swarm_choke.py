@@ -4,6 +4,7 @@ import asyncio
 
 from fwnode.compat import ticks_diff, ticks_ms
 from fwnode.swarm import bitfield
+from fwnode.swarm.download import Download
 from fwnode.swarm.seed import Seeder
 from swarm_parts import FakeRelease
 
@@ -144,3 +145,39 @@ def test_complete_peer_of_a_seeder_is_let_go():
     peer.bits = bitfield.full(4)
     hub.offers(peer, -1)
     assert peer.killed == "both complete"
+
+
+class Storage:
+    """Takes everything, holds nothing that is right."""
+
+    def readinto(self, offset, buffer):
+        buffer[:] = bytes(len(buffer))
+
+    def write(self, offset, data):
+        pass
+
+
+def test_blocks_that_crossed_a_choke_are_taken_when_missing():
+    release = FakeRelease(4 * 32768, 32768, bytes(80), bytes(20))
+    hub = Download(release, Storage(), [], OWN, trackers=[], web_seeds=[])
+    for _ in hub.pieces.resume():
+        pass
+    peer = Peer(b"A" * 20)
+    peer.slot = None
+    peer.choked = True
+    assert hub._adopt(peer, 2, 0)
+    active = hub.pieces.active[2]
+    assert active.owner is None, "who is choked cannot ask for the rest"
+    assert peer.slot is not None and len(hub.buffers) == hub.sources - 1
+    peer.choked = False
+    assert hub._adopt(peer, 1, 16384) and hub.pieces.active[1].owner is peer
+    active.done[0] = 4
+    assert not hub._adopt(peer, 2, 0), "that block is here"
+    bitfield.put(hub.have, 3)
+    hub.pieces.todo.remove(3)
+    assert not hub._adopt(peer, 3, 0), "that piece is here"
+    hub.pieces.alone.add(0)
+    assert not hub._adopt(peer, 0, 0), "that piece must come from one source in order"
+    peer.slot = None
+    hub.buffers = []
+    assert not hub._adopt(peer, 1, 0), "no buffer is free"

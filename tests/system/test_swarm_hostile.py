@@ -259,6 +259,26 @@ def test_hundred_connections_at_once(tmp_path: Path, made: Made, honest: Seed) -
             sock.close()
 
 
+def test_peer_that_chokes_and_unchokes(tmp_path: Path, made: Made) -> None:
+    """It serves what was asked before each choke too: every sector is written once, and what comes twice is bounded."""
+    rounds = 4
+
+    def fickle(wire: Wire) -> None:
+        wire.send(1)
+        for turn in range(10_000):
+            asked = wire.request()
+            if turn < rounds:
+                wire.send(0)
+                wire.send(1)
+            wire.piece(asked[0], asked[1], wire.block(*asked))
+
+    with Evil(made, fickle) as peer:
+        board = fetch(tmp_path, made, [peer.row], limits={**LIMITS, "silent_ms": 3000, "give_up_ms": 20000})
+    done = assert_done(board, made)
+    assert done["fetched"] == len(made.data) and done["writes"] == 1
+    assert done["wasted"] <= rounds * 10 * BLOCK  # a pipeline for each choke
+
+
 def test_peer_that_never_reads(tmp_path: Path, made: Made) -> None:
     """It asks for everything and takes nothing: it holds one connection, and others are served."""
     port = free_port("127.0.0.52")

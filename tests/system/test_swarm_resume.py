@@ -40,7 +40,8 @@ def test_cut_after_block_k_fifty_times(tmp_path: Path) -> None:
         assert again.of("resumed")[0]["have"] == len(held), f"k = {k}"
         missing = len(made.data) - sum(made.release.piece_size(index) for index in held)
         assert done["fetched"] == missing, f"k = {k}"
-        assert done["writes"] == 1 and done["wasted"] == 0, f"k = {k}"
+        assert done["writes"] == 1, f"k = {k}"
+        assert done["wasted"] <= IN_FLIGHT * PIECE, f"k = {k}"  # what a choke crossed on its way
     seed.stop()
 
 

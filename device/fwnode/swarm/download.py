@@ -246,15 +246,17 @@ class Download(Seeder):
         """Stream a block that is arriving into the storage, sector by sector."""
         release = self.release
         offset = index * release.piece_length + begin
-        if offset not in peer.asked:
-            if offset not in peer.late:
-                raise Violation("unrequested block")
-            peer.late.remove(offset)
-            self.wasted += size
-            await peer.skip(size)
-            return
+        called_off = offset not in peer.asked
+        if called_off and offset not in peer.late:
+            raise Violation("unrequested block")
         if size != min(BLOCK, release.piece_size(index) - begin):
             raise Violation("block of {} bytes".format(size))
+        if called_off:
+            peer.late.remove(offset)
+            if not self._adopt(peer, index, begin):
+                self.wasted += size
+                await peer.skip(size)
+                return
         peer.busy = offset
         active = self.pieces.active.get(index)
         slot = peer.slot
@@ -288,6 +290,20 @@ class Download(Seeder):
         peer.depth = max(2, min(10, 150 // (peer.pace + 1)))
         self._cancel(offset)
         self.fill(peer)
+        self._release(peer)
+
+    def _adopt(self, peer, index: int, begin: int) -> bool:  # type: ignore[no-untyped-def]
+        """Whether a block that was called off by a choke or cancel, and comes all the same, is taken: if missing."""
+        pieces = self.pieces
+        active = pieces.active.get(index)
+        wanted = index in pieces.todo if active is None else not active.block_done(begin)
+        if not wanted or pieces.check_first or pieces.careful(index) or not (peer.slot or self.buffers):
+            return False
+        if active is None:  # who is choked cannot ask for the rest of it
+            pieces.begin(index, None if peer.choked else peer)
+        if peer.slot is None:
+            peer.slot = self.buffers.pop()
+        return True
 
     def store(self, ip: str, active, at: int, part) -> bool:  # type: ignore[no-untyped-def]
         """Take one sector from `ip`; returns whether it was new. Raises SwarmError when the source must end."""
