@@ -9,6 +9,7 @@ import asyncio
 from fwnode.compat import ticks_diff, ticks_ms
 from fwnode.swarm import BLOCK, SECTOR, Buffers, SwarmError, Violation, bitfield, wire
 from fwnode.swarm.dial import CHOKES, Dialler
+from fwnode.swarm.endgame import help_block
 from fwnode.swarm.pieces import MIXED, Pieces
 from fwnode.swarm.seed import Seeder
 from fwnode.swarm.streams import recv
@@ -208,36 +209,13 @@ class Download(Seeder):
         active = pieces.pick(peer)
         if active:
             return self._block(active, peer)
-        return self._help(peer) if not peer.asked and not pieces.check_first else -1
+        return help_block(self, peer) if not peer.asked and not pieces.check_first else -1
 
     def _block(self, active, peer) -> int:  # type: ignore[no-untyped-def]
         base = active.index * self.release.piece_length
         for begin in range(0, active.size, BLOCK):
             if base + begin not in peer.asked and not active.block_done(begin):
                 return base + begin
-        return -1
-
-    def _help(self, peer) -> int:  # type: ignore[no-untyped-def]
-        """A block that another peer was asked for and would take long to bring, the last of its queue first.
-
-        What a peer has begun to send cannot be called off, so a short wait is better than the same bytes twice.
-        """
-        now = ticks_ms()
-        patience = 2 * peer.pace + self.help_ms
-        length = self.release.piece_length
-        for other in self.peers:
-            if other is peer:
-                continue
-            late = ticks_diff(now, other.moved)
-            for place in range(len(other.asked) - 1, -1, -1):
-                if max(other.pace * (place + 1), late) < patience:
-                    break
-                offset = other.asked[place]
-                index = offset // length
-                active = self.pieces.active.get(index)
-                if active and bitfield.has(peer.bits, index) and not self.pieces.careful(index):
-                    if not active.block_done(offset % length):
-                        return offset
         return -1
 
     # ---- arrivals
@@ -392,7 +370,9 @@ class Download(Seeder):
         if quiet > 20000 and self.announcer:
             self.announcer.sooner(60000)
         if quiet > self.give_up_ms or (quiet > self.lonely_ms and self._lonely(waiting)):
-            self.fail(SwarmError(self._why()))
+            from fwnode.swarm.why import why
+
+            self.fail(SwarmError(why(self)))
         if ticks_diff(now, self.told) > 1000:
             self.told = now
             self.event("progress", left=self.missing, pieces=self.release.piece_count, fetched=self.fetched)
@@ -411,19 +391,3 @@ class Download(Seeder):
         if span > self.web_ms:
             self.web_since = now
             self.web_mark = self.fetched
-
-    def _why(self) -> str:
-        """One line on why there is no source."""
-        for peer in self.peers:
-            if peer.asked:
-                self.reason("too slow")
-            else:
-                self.reason(CHOKES if peer.wanting else "has nothing that we miss")
-        parts = ["{} ({}x)".format(text, count) for text, count in sorted(self.reasons.items())]
-        if self.announcer and self.announcer.why:
-            parts.append(self.announcer.why)
-        if not self.web_seeds:
-            parts.append("no web seed")
-        return "no source for {} of {} pieces: {}".format(
-            self.missing, self.release.piece_count, "; ".join(parts) or "no peers"
-        )
