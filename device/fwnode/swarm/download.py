@@ -269,6 +269,8 @@ class Download(Seeder):
         self._cancel(offset)
         self.fill(peer)
         self._release(peer)
+        if peer.asked and not peer.out:
+            peer.post(b"\0\0\0\0")  # no request carries the acknowledgement, and Nagle's algorithm waits for it
 
     def _adopt(self, peer, index: int, begin: int) -> bool:  # type: ignore[no-untyped-def]
         """Whether a block that was called off by a choke or cancel, and comes all the same, is taken: if missing."""
