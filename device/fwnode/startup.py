@@ -40,7 +40,7 @@ async def main(app) -> None:  # type: ignore[no-untyped-def]
         await node.run()
     except Exception as error:  # noqa: BLE001 - whatever it was: nobody can reach this board, so it begins anew
         hooks.state("error", what="node", why=repr(error))
-        await asyncio.sleep(1)
+        await asyncio.sleep(config.retry_s)  # who has a cable in can step in meanwhile
         reset()
 
 
