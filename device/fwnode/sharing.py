@@ -74,5 +74,5 @@ class Sharing:
         self.node.hooks.state("downloaded", version=release.version, size=release.size, down=down, up=up)
 
     def _event(self, kind: str, fields: dict) -> None:
-        if kind in ("resumed", "progress", "bad-piece", "web-seed"):
+        if kind in ("resumed", "progress", "bad-piece", "banned", "web-seed"):
             self.node.hooks.state("swarm-" + kind, **fields)

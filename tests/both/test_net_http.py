@@ -89,6 +89,16 @@ def test_the_peer_wire_shares_the_port_by_its_first_byte():
     served(test)
 
 
+def test_what_is_neither_http_nor_the_peer_wire_is_closed_at_once():
+    """Several clients try an obfuscated handshake first: it must not hold one of a board's few connections."""
+
+    async def test(echo, port):
+        assert await raw(port, b"\x9c") == b""
+        assert echo.peers == []
+
+    served(test)
+
+
 def test_bodies_beyond_the_limit_are_refused_on_both_sides():
     async def test(echo, port):
         for data, limit, text in ((b"x" * 17000, 100, "status 413"), (b"x" * 200, 100, "limit 100")):

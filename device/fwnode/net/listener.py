@@ -8,6 +8,7 @@ from fwnode.net.http import PATH, BadHttp, answer, content_length, read_body, re
 from fwnode.net.tcp import address, close, readinto
 
 PEER_WIRE = const(0x13)
+METHODS = b"GP"  # GET and POST; PUT gets an answer that says no
 MAX_OPEN = const(6)  # a board has about ten sockets in all
 HEAD_TIMEOUT_S = const(5)
 LINGER_S = 0.2
@@ -81,6 +82,8 @@ class Listener:
         if first[0] == PEER_WIRE:
             await self.on_peer(reader, writer, ip)
             return
+        if first[0] not in METHODS:
+            return  # such as the obfuscated handshake that some clients try first, and plain BEP 3 a second later
         try:
             await asyncio.wait_for(self._http(_First(bytes(first), reader), reader, writer, ip), 4 * HEAD_TIMEOUT_S)
         except BadHttp as error:
