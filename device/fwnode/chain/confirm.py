@@ -15,10 +15,13 @@ class Confirmations:
     """What n_j (and n_i for itself) collects; `needed` is genesis's number, "more than six".
 
     `join` is the SHA-256 of the encoded join_verification; `excluded` are the public keys of n_i
-    and n_j.
+    and n_j. `logs` are the encoded logs that count, where `keep` asks for them (n_j makes a block of them, n_i only
+    counts).
     """
 
-    def __init__(self, authority, genesis, join, request, response, expected, excluded) -> None:  # type: ignore[no-untyped-def]
+    def __init__(  # type: ignore[no-untyped-def]
+        self, authority, genesis, join, request, response, expected, excluded, keep: bool = True
+    ) -> None:
         self._authority = authority
         self._difficulty = genesis.difficulty
         self._net = genesis.net
@@ -27,12 +30,14 @@ class Confirmations:
         self._expected = expected  # (model, version, verifier)
         self._seen = list(excluded)  # public keys that do not count (any more)
         self.needed = genesis.confirmations
+        self.count = 0
         self.logs = []  # type: list[bytes]
+        self._keep = keep
 
     @property
     def enough(self) -> bool:
         """Whether the verifier is confirmed."""
-        return len(self.logs) >= self.needed
+        return self.count >= self.needed
 
     def add(self, data: bytes, at):  # type: ignore[no-untyped-def]
         """Steps: count the encoded log, or raise ChainError, WireError or Untrusted naming why it
@@ -53,4 +58,6 @@ class Confirmations:
         if public in self._seen:
             raise ChainError("signer", "this key has counted already")
         self._seen.append(public)
-        self.logs.append(data)
+        self.count += 1
+        if self._keep:
+            self.logs.append(data)

@@ -8,6 +8,7 @@ from fwnode.chain import ChainError
 from fwnode.chain.confirm import Confirmations
 from fwnode.crypto import InvalidBox, equal, sha256
 from fwnode.roles import END, SEND
+from fwnode.roles.handing import Handing
 from fwnode.roles.log import CURRENT, FAILED
 from fwnode.roles.log import TAMPERED as TAMPERED_LOG
 from fwnode.roles.strangers import check_signed, claimed
@@ -16,6 +17,8 @@ from fwnode.wire import WireError, message
 
 MAX_JOINS = 4  # answerers whose joins are followed at once
 MAX_NEWER = 4
+MAX_HANDINGS = 4  # fellows with an older version that get M from here
+HAND_C2_1 = 3  # k of n_j's req_metadata
 
 
 class Fellow:
@@ -31,19 +34,24 @@ class Fellow:
 
 
 class Fellows:
-    """n_i's side of C2 for the exchange `request` (fwnode.roles.request.Request), whose r, ID and verifier it shares.
+    """n_i's side of C2 for the exchange `request` (fwnode.roles.request.Request, or what has its me, running, clock,
+    counters, measure, r, id and verifier).
 
-    `newer` lists the fellows of a higher version, for fwnode.roles.newer (C2-3).
+    `own` is what n_i hands over to a fellow of a lower version (see fwnode.roles.response), None: nothing.
+    `newer` lists the fellows of a higher version, for fwnode.roles.newer (C2-3); `older` counts those of a lower one.
     """
 
-    def __init__(self, request, genesis, authority) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, request, genesis, authority, own=None) -> None:  # type: ignore[no-untyped-def]
         self.request = request
+        self.own = own
         self.me = request.me
         self.genesis = genesis
         self.authority = authority
         self.counters = request.counters
         self.joins: dict = {}
         self.newer: list = []
+        self.older = 0
+        self.handings: list = []
         self.with_fellow: Fellow | None = None
         self.over = False
 
@@ -58,8 +66,12 @@ class Fellows:
                 return (yield from self._join(received, data))
             if kind == "verification_log":
                 return (yield from self._confirmed(received, data))
-            if received["to"] != self.request.id or self.over:
+            if received["to"] != self.request.id:
                 raise Untrusted("id", "{}: not for this exchange".format(kind))
+            if kind in ("req_metadata", "req_download"):
+                return (yield from self._hand(received, source))
+            if self.over:
+                raise Untrusted("state", "{}: not awaited".format(kind))
             if kind == "res_verchk":
                 return (yield from self._answered(received, source))
             if kind == "res_verification":
@@ -93,6 +105,7 @@ class Fellows:
             fellow.node,
             (self.me.model, self.request.running, fellow.verifier),
             (self.me.public, public),
+            keep=False,
         )
         self.joins[fellow.node] = fellow
         return []
@@ -120,14 +133,24 @@ class Fellows:
                 self.newer.append(fellow)
             return []
         if theirs < ours:
-            return [(SEND, source, (yield from self._notice(reply["from"], sealed["v"])))]
+            return [(SEND, source, (yield from self._notice(reply["from"], public, sealed["v"])))]
         return (yield from self._verification(reply["from"], public, source))
 
-    def _notice(self, node: bytes, theirs: bytes):  # type: ignore[no-untyped-def]
-        """C2-1 step 5: tell n_j that a higher version than v' exists."""
+    def _notice(self, node: bytes, public: bytes, theirs: bytes):  # type: ignore[no-untyped-def]
+        """C2-1 step 5: tell n_j that a higher version than v' exists, and be ready to hand it over (addition 9)."""
+        self.older += 1
+        if self.own is not None and len(self.handings) < MAX_HANDINGS:
+            request = self.request
+            self.handings.append(Handing(self.me, self.own, request.id, node, public, request.r, HAND_C2_1))
         notice = message.new("notice_download", self.me.net, self.request.id, node, message.next_r(self.request.r, 2))
         notice["v"] = theirs
         return (yield from message.sign(self.me.private, notice))
+
+    def _hand(self, received: dict, source):  # type: ignore[no-untyped-def]
+        for handing in self.handings:
+            if handing.node == received["from"]:
+                return (yield from handing.receive(received, source))
+        raise Untrusted("state", "{}: not awaited".format(message.kind_of(received)))
 
     def _verification(self, node: bytes, public: bytes, source):  # type: ignore[no-untyped-def]
         """C2-2 steps 5 and 6: only an answerer whose verifier enough others confirmed gets H(fv)."""
@@ -138,7 +161,7 @@ class Fellows:
             raise Untrusted(
                 "confirmations",
                 "res_verchk: {} of {} confirmations".format(
-                    len(fellow.confirmations.logs), fellow.confirmations.needed
+                    fellow.confirmations.count, fellow.confirmations.needed
                 ),
             )
         if fellow.asked:
@@ -173,6 +196,6 @@ class Fellows:
             (
                 END,
                 TAMPERED_LOG,
-                "the verifier is not the one that {} nodes confirmed".format(len(fellow.confirmations.logs)),
+                "the verifier is not the one that {} nodes confirmed".format(fellow.confirmations.count),
             )
         ]

@@ -14,6 +14,7 @@ from fwnode.wire import WireError, message
 
 C2_3 = 2  # k of the first message, n_i's
 C2_1 = 3  # and n_j's
+REPAIR = 4  # and that of n_i that C2-2 found tampered
 
 METADATA = "metadata"
 DOWNLOAD = "download"
@@ -23,8 +24,8 @@ TRIES = 3
 
 
 class Newer:
-    """One such exchange. `r` is that of the request it follows from, `k` C2_1 or C2_3; the asked one is told by its
-    ID, its public key and `source`. `repair`: the same version is wanted anew.
+    """One such exchange. `r` is that of the request it follows from, `k` C2_1, C2_3 or REPAIR (the same version is
+    wanted anew); the asked one is told by its ID, its public key and `source`.
     """
 
     def __init__(
@@ -39,7 +40,6 @@ class Newer:
         node: bytes,
         public: bytes,
         source,
-        repair: bool = False,
     ) -> None:  # type: ignore[no-untyped-def]
         self.me = me
         self.running = running
@@ -51,7 +51,7 @@ class Newer:
         self.node = node
         self.public = public
         self.source = source
-        self.repair = repair
+        self.repair = k == REPAIR
         self.id = message.node_id(me.public, r)
         self.state = METADATA
         self.wait_ms = ANSWER_MS
@@ -115,7 +115,10 @@ class Newer:
         running = version.parse(self.running)
         if release.version_key < running or (release.version_key == running) != self.repair:
             raise Untrusted("version", "release: {} runs here, {} is offered".format(self.running, release.version))
-        yield from release.check(self.root, self.clock.now())
+        now = self.clock.now()
+        yield from release.check(self.root, now)
+        if not self.repair and not release.offered(self.me.public, now):
+            raise Untrusted("rollout", "release {}: its rollout has not reached this board".format(release.version))
         self.release = release
         self._ticket = reply.get("ticket", b"")
         sealed = {"id": self.id, "h": release.verifier}

@@ -12,8 +12,8 @@ from fwnode.chain import ChainError
 from fwnode.chain.confirm import Confirmations
 from fwnode.crypto import InvalidBox, equal, sha256
 from fwnode.roles import BROADCAST, END, SEND
+from fwnode.roles.handing import Handing
 from fwnode.roles.log import ANSWERED
-from fwnode.roles.peers import pack
 from fwnode.roles.strangers import check_signed, check_time, claimed
 from fwnode.trust import Untrusted, version
 from fwnode.wire import WireError, message
@@ -28,6 +28,10 @@ OVER = "over"
 CONFIRM_MS = 30000
 ANSWER_MS = 15000
 OUTDATED = "outdated"  # n_j learned of a newer version: the owner asks for it
+TAMPERED = "n_i is tampered"
+
+HAND_C2_3 = 2  # k of n_i's req_metadata
+HAND_REPAIR = 4  # the same after C2-2, whose steps took r + 2 and r + 3
 
 
 class Response:
@@ -48,6 +52,8 @@ class Response:
         self.wait_ms = 0
         self.ask: dict = {}
         self.source = None
+        self.confirmations: Confirmations | None = None
+        self.handing: Handing | None = None
 
     def consider(self, data: bytes, source, wait_ms: int) -> bool:  # type: ignore[no-untyped-def]
         """Steps 1 and 2, the cheap half: whether this request is to be answered after `wait_ms`.
@@ -79,8 +85,7 @@ class Response:
     def elapsed(self):  # type: ignore[no-untyped-def]
         """Steps: `wait_ms` went by. After the quiet wait: verify the request and begin; later: give up."""
         if self.state != WAITING:
-            short = "confirmations" if self.state == JOINED else "an answer of n_i"
-            return self._end("failed", "no {} in time".format(short)) if self.state != OVER else []
+            return self._late()
         try:
             yield from check_signed(self.ask, self.asker, self.authority, self.clock.now())
         except Untrusted as error:
@@ -91,7 +96,23 @@ class Response:
             return (yield from self._join())
         self.wait_ms = ANSWER_MS
         self.state = NOTICED if theirs > ours else HANDING
+        if self.state == HANDING:
+            self._hand(HAND_C2_3)
         return [(SEND, self.source, (yield from self._res_verchk()))]
+
+    def _late(self) -> list:
+        if self.state == OVER:
+            return []
+        if self.state == HANDING and self.confirmations is not None:
+            return self._end(ANSWERED, TAMPERED)
+        short = "confirmations" if self.state == JOINED else "an answer of n_i"
+        return self._end("failed", "no {} in time".format(short))
+
+    def _hand(self, k: int) -> None:
+        """Addition 9: be ready to hand over one's own M."""
+        self.state = HANDING
+        self.wait_ms = ANSWER_MS
+        self.handing = Handing(self.me, self.own, self.id, self.ask["from"], self.asker, self.r, k)
 
     def receive(self, data: bytes, source=None):  # type: ignore[no-untyped-def]
         """Steps: a message of this exchange, or a broadcast log; what does not belong is only counted."""
@@ -160,6 +181,7 @@ class Response:
         r = message.next_r(self.r, 1)
         reply = message.new("res_verchk", self.me.net, self.id, self.ask["from"], r)
         reply["port"] = self.me.port
+        reply["root"] = self.authority.root.number
         reply[self.me.credential[0]] = self.me.credential[1]
         sealed = {"v": self.own.version.encode(), "r": r, "id": self.id, "pu": self.me.public}
         yield from message.seal(self.asker, reply, sealed)
@@ -169,28 +191,19 @@ class Response:
 
     def _step(self, received: dict):  # type: ignore[no-untyped-def]
         kind = message.kind_of(received)
-        awaited = {
-            ("req_verification", COMPARING): 2,
-            ("notice_download", NOTICED): 2,
-            ("req_metadata", HANDING): 2,
-            ("req_download", HANDING): 4,
-        }.get((kind, self.state))
-        if awaited is None:
+        if self.state == HANDING and kind in ("req_metadata", "req_download"):
+            return (yield from self._handed(received))
+        if (kind, self.state) not in (("req_verification", COMPARING), ("notice_download", NOTICED)):
             raise Untrusted("state", "{}: not awaited".format(kind))
         if received["from"] != self.ask["from"] or received["to"] != self.id:
             raise Untrusted("id", "{}: of another exchange".format(kind))
-        if received["r"] != message.next_r(self.r, awaited):
-            raise Untrusted("r", "{}: r + {} expected".format(kind, awaited))
+        if received["r"] != message.next_r(self.r, 2):
+            raise Untrusted("r", "{}: r + 2 expected".format(kind))
         if not (yield from message.verify(received, self.asker)):
             raise Untrusted("signature", "{}: wrong signature".format(kind))
         if kind == "notice_download":
             return self._noticed(received)
-        sealed = yield from message.unseal(self.me.private, received)
-        if kind == "req_verification":
-            return (yield from self._compare(sealed))
-        if kind == "req_metadata":
-            return (yield from self._metadata(sealed))
-        return (yield from self._download(sealed))
+        return (yield from self._compare((yield from message.unseal(self.me.private, received))))
 
     def _noticed(self, received: dict) -> list:
         """C2-1 step 6: n_i runs a newer version, so n_j's is outdated."""
@@ -199,35 +212,21 @@ class Response:
         return self._end(OUTDATED, self.ask["v"].decode())
 
     def _compare(self, sealed: dict):  # type: ignore[no-untyped-def]
-        """C2-2 steps 7 and 8: H(fv) came, H(fv') goes."""
-        r = message.next_r(self.r, 3)
-        data = yield from self._reply("res_verification", r, {"h": self.own.verifier, "r": r})
-        genuine = equal(sealed["h"], self.own.verifier)
-        return [(SEND, self.source, data)] + self._end(ANSWERED, "" if genuine else "n_i is tampered")
+        """C2-2 steps 7 and 8: H(fv) came, H(fv') goes. A tampered n_i comes back for M of the same version."""
+        reply = message.new("res_verification", self.me.net, self.id, self.ask["from"], message.next_r(self.r, 3))
+        yield from message.seal(self.asker, reply, {"h": self.own.verifier, "r": reply["r"]})
+        actions = [(SEND, self.source, (yield from message.sign(self.me.private, reply)))]
+        if equal(sealed["h"], self.own.verifier):
+            return actions + self._end(ANSWERED, "")
+        self._hand(HAND_REPAIR)
+        return actions
 
-    def _metadata(self, sealed: dict):  # type: ignore[no-untyped-def]
-        """Addition 9: in a verification node's place, M of n_j's own release."""
+    def _handed(self, received: dict):  # type: ignore[no-untyped-def]
         self.wait_ms = ANSWER_MS
-        r = message.next_r(self.r, 3)
-        found = self.own.metainfo if sealed["d"] == self.me.model.encode() else b""
-        return [(SEND, self.source, (yield from self._reply("res_metadata", r, {"m": found, "r": r})))]
-
-    def _download(self, sealed: dict):  # type: ignore[no-untyped-def]
-        if self.own.verifier is None or not equal(sealed["h"], self.own.verifier):
-            raise Untrusted("unknown-release", "h: not this node's release")
-        r = message.next_r(self.r, 5)
-        ip, port = self.own.address
-        listed = pack(self.own.info_hash, [(ip, port, True)])
-        sealed_reply = {"l": listed, "id": self.id, "r": r}
-        data = yield from self._reply("res_download", r, sealed_reply, self.own.version)
-        return [(SEND, self.source, data)] + self._end(ANSWERED, "")
-
-    def _reply(self, kind: str, r: int, sealed: dict, clear: str = ""):  # type: ignore[no-untyped-def]
-        reply = message.new(kind, self.me.net, self.id, self.ask["from"], r)
-        if clear:
-            reply["v"] = clear.encode()
-        yield from message.seal(self.asker, reply, sealed)
-        return (yield from message.sign(self.me.private, reply))
+        actions = yield from self.handing.receive(received, self.source)  # type: ignore[union-attr]
+        if self.handing.done:  # type: ignore[union-attr]
+            actions += self._end(ANSWERED, "" if self.confirmations is None else TAMPERED)
+        return actions
 
     def _end(self, outcome: str, reason: str) -> list:
         self.state = OVER
