@@ -4,23 +4,21 @@ Elliptic curves, messages and trust documents are most of fwnode's code and are 
 between, their room on the heap belongs to the download and to the maker's application.
 """
 
-from fwnode import crypto
+from fwnode import unsent
 from fwnode.compat import drive, forget, random_int
-from fwnode.config import ConfigError
-from fwnode.crypto import steps
+from fwnode.credentials import ROOT, Credentials
 from fwnode.errors import FwError
 from fwnode.exchange import Courier
 from fwnode.found import Found
+from fwnode.ledger import BLOCK
 from fwnode.net.http import get
 from fwnode.roles import END, log
-from fwnode.roles.identity import Counters, Identity
+from fwnode.roles.identity import Counters
 from fwnode.roles.request import Request
 from fwnode.trust.contents import Contents
 from fwnode.trust.root import MAX_ROOT, Root
 
-ROOT = "root"
-GENESIS = "genesis"
-MAX_UNSENT = 8
+MAX_BLOCK = 12000
 
 
 class Checker:
@@ -36,41 +34,10 @@ class Checker:
 
     async def open(self) -> None:
         """Read whom to trust and who this board is."""
-        from fwnode.chain.genesis import Genesis
-
-        keys = self.node.boot.keys
-        raw, pinned = self.files.read(GENESIS), keys.get("genesis")
-        if raw is None or pinned is None:
-            raise ConfigError("no genesis: this board is not provisioned")
-        genesis = Genesis(raw, pinned)
-        raw = self.files.read(ROOT)
-        if raw is None:
-            raise ConfigError("no trust root: this board is not provisioned")
-        self.root = Root(raw)
-        if self.root.number == 1:
-            self.root.check_first(genesis.root_hash)
-        net = genesis.net
-        del genesis, Genesis
-        forget("fwnode.chain")
-        self.me = await self._identity(keys, net)
-
-    async def _identity(self, keys, net: bytes) -> Identity:  # type: ignore[no-untyped-def]
-        config = self.node.config
-
-        def generate():  # type: ignore[no-untyped-def]
-            yield
-            return crypto.generate_key()
-
-        private = await drive(keys.private_key(generate))
-        public = keys.get("pk")
-        if public is None:
-            public = await drive(steps.public_key(private))
-            keys.put("pk", public)
-        certificate = keys.get("cert")
-        if certificate is None and not config.open:
-            raise ConfigError("no certificate: this board is not provisioned")
-        credential = ("cert", certificate) if certificate else ("pu", public)
-        return Identity(private, public, credential, config.model, net, config.port)
+        who = await Credentials(self.node).read()
+        self.root, self.me = who.root, who.me
+        del who
+        forget("fwnode.credentials", "fwnode.chain")
 
     async def exchange(self) -> Found:
         """One exchange; its end is logged, and newer trust roots are taken from who answered."""
@@ -81,8 +48,10 @@ class Checker:
         answer = request.with_node
         if answer is None:
             found.why = action[-1]
+            found.asked = (request.r, self.courier.asked)
             return found
-        found.answered = True
+        found.answered = found.by_node = True
+        found.case = "C1-1" if action[0] == END or action[3] else "C1-2"
         found.url = answer.source
         found.row = {
             "r": request.r,
@@ -129,15 +98,24 @@ class Checker:
         outcome, version = row["o"].decode(), row["v"].decode()
         data = await drive(log.verification_log(self.me, row["r"], row["res"], now, outcome, version, row["h"]))
         if not await self.courier.tell(data):
-            self.node.unsent.append(data)
-            del self.node.unsent[:-MAX_UNSENT]
+            unsent.keep(self.files, data)
 
     async def send_waiting(self) -> None:
-        """Try the logs again that no verification node has taken yet."""
-        waiting, self.node.unsent = self.node.unsent, []
-        for data in waiting:
-            if not await self.courier.tell(data):
-                self.node.unsent.append(data)
+        """Try again what no verification node has taken yet: logs, and this board's own last block."""
+        waiting = unsent.read(self.files)
+        if waiting:
+            left = []
+            for data in waiting:
+                if not await self.courier.tell(data, True):
+                    left.append(data)
+            if len(left) < len(waiting):
+                unsent.write(self.files, left)
+        block = self.files.read(BLOCK, MAX_BLOCK)
+        if block:
+            from fwnode.blockmaking import wrapped
+
+            if await self.courier.tell(await wrapped(self.me, block, self.node.clock), True):
+                self.files.remove(BLOCK)
 
     async def _follow(self, url: str, newest_root: int) -> None:
         """Take newer trust roots, one after the other."""

@@ -18,6 +18,7 @@ FIELDS = {
     "group_port": (int, 1024, 65535, 4568),
     "check_s": (float, 0.1, 7 * 86400, 3600),
     "retry_s": (float, 0.1, 86400, 60),
+    "quiet_s": (float, 0.05, 60, 3),
     "upload_kbps": (int, 1, 100000, 1000),
     "open": (bool, 0, 1, False),
     "events": (bool, 0, 1, True),
@@ -41,6 +42,7 @@ class Config:
     group_port: int
     check_s: float
     retry_s: float
+    quiet_s: float
     upload_kbps: int
     open: bool
     events: bool

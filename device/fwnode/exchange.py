@@ -1,4 +1,8 @@
-"""Carries a request node's exchange over the transports: posts to verification nodes, multicasts to fellows."""
+"""Carries a request node's exchange to the verification nodes, over HTTP, and its logs to everybody.
+
+The broadcast of `req_verchk` reaches the verification nodes first: only when none answers does it go on to fellow
+boards (fwnode.asking), so that none of them works for a request that is answered (paper section 4; addition 8).
+"""
 
 import asyncio
 
@@ -19,10 +23,12 @@ class Courier:
         self.lan = lan
         self.local = local
         self.on_error = on_error
+        self.asked = b""  # the encoded req_verchk of the exchange that was run
 
     async def run(self, request):  # type: ignore[no-untyped-def]
         """Drive `request` until it ends or has a release to install; returns that last action."""
         actions = await drive(request.begin())
+        self.asked = actions[0][1]
         while True:
             kind = actions[0][0]
             if kind == BROADCAST:
@@ -36,8 +42,6 @@ class Courier:
                 actions = await drive(request.expire())
 
     async def _broadcast(self, request, data: bytes):  # type: ignore[no-untyped-def]
-        if self.lan:
-            await self._multicast(data)
         actions: list = []
         for url in self.nodes:
             actions = await self._send(request, url, data)
@@ -53,11 +57,14 @@ class Courier:
             return await drive(request.failed(url))
         return await drive(request.receive(reply, url))
 
-    async def tell(self, data: bytes) -> bool:
-        """Broadcast a verification log; whether a verification node took it."""
+    async def tell(self, data: bytes, again: bool = False) -> bool:
+        """Broadcast a verification log (`again`: fellows have heard it); whether a verification node took it."""
         taken = False
-        if self.lan:
-            await self._multicast(data)
+        if self.lan and not again:
+            try:
+                await self.lan.broadcast(data)
+            except NetError as error:
+                self.on_error("lan", str(error))
         for url in self.nodes:
             try:
                 await post(url + PATH, data, MAX_MESSAGE, self.local)
@@ -65,9 +72,3 @@ class Courier:
             except NetError as error:
                 self.on_error(url, str(error))
         return taken
-
-    async def _multicast(self, data: bytes) -> None:
-        try:
-            await self.lan.broadcast(data)
-        except NetError as error:
-            self.on_error("lan", str(error))

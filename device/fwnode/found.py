@@ -9,16 +9,23 @@ if _TYPING:
 
 
 class Found:
-    """What a check found: `answered`, by the verification node at `url`; `outcome` and `why` when it ended; else the
-    `release` to install (Contents), `peers` (L), `repair`; `row` is what a log of this exchange says.
+    """What a check found: `answered`, by the node at `url` in the paper's `case`; `outcome` and `why` when it ended;
+    else the `release` to install (Contents), `peers` (L), `repair`; `row` is what a log of this exchange says.
+
+    `by_node`: a verification node answered (its time and its silence count); `asked` is the request (r, encoded) that
+    none did; `confirmations` those that C2-2 has counted.
     """
 
     def __init__(self) -> None:
         self.answered = False
+        self.by_node = False
+        self.asked: "tuple | None" = None
         self.url = ""
+        self.case = ""
         self.outcome = ""
         self.why = ""
         self.release: "Contents | None" = None
         self.peers: list = []
         self.repair = False
+        self.confirmations = 0
         self.row: dict = {}

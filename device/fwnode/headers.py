@@ -1,25 +1,48 @@
-"""Keeps a board's header chain up with a verification node's, over HTTP (design: the chain)."""
+"""A board's header chain in flash: brought level with another node's over HTTP, and served to others (design: the
+chain). Loaded on demand by fwnode.ledger.
+"""
 
+from fwnode.chain import ChainError
 from fwnode.chain.authority import Authority
-from fwnode.chain.follow import MAX_ANSWER, Follower
+from fwnode.chain.follow import BATCH, MAX_ANSWER, Follower
 from fwnode.chain.genesis import Genesis
-from fwnode.chain.headers import HeaderChain
+from fwnode.chain.header import hash_of
+from fwnode.chain.headers import HeaderChain, Orphan
 from fwnode.compat import drive
 from fwnode.headers_file import RingFile
 from fwnode.net.http import BadHttp, get
 from fwnode.trust.root import Root
+from fwnode.wire.bencode import decode_dict, encode
+
+RING = "headers"
+HEAD = "head"  # the signed head of the tip
+MAX_HEAD = 1024
+MAX_BLOCK = 12000
 
 
-async def sync(url: str, files, now, local: str | None) -> int | None:  # type: ignore[no-untyped-def]
-    """Take what is new in the chain of the verification node at `url` into the header chain's file; returns the new
-    height, None when there was no news. `files` holds genesis and trust root, checked before. Raises FwError.
-    """
-    genesis = Genesis(files.read("genesis"))
-    root = Root(files.read("root"))
-    flash = RingFile(files.path("headers"))
-    try:
-        chain = HeaderChain(flash, genesis)
-        follower = Follower(chain, Authority(root, genesis.certified), now)
+class Headers:
+    """The chain over `files`, which hold genesis and trust root, checked before; `close` it."""
+
+    def __init__(self, files) -> None:  # type: ignore[no-untyped-def]
+        self._files = files
+        self._genesis = Genesis(files.read("genesis"))
+        self._flash = RingFile(files.path(RING))
+        self.chain = HeaderChain(self._flash, self._genesis)
+
+    def close(self) -> None:
+        """Close the ring's file."""
+        self._flash.close()
+
+    def _note(self, head: bytes) -> None:
+        if self._files.read(HEAD, MAX_HEAD) != head:
+            self._files.write(HEAD, head)
+
+    async def sync(self, url: str, now, local: str | None) -> int | None:  # type: ignore[no-untyped-def]
+        """Take what is new in the chain of the node at `url`; returns the new height, None when there was no news.
+        Raises FwError.
+        """
+        root = Root(self._files.read("root"))
+        follower = Follower(self.chain, Authority(root, self._genesis.certified), now)
         while follower.path:
             try:
                 body = await get(url + follower.path, MAX_ANSWER, local)
@@ -28,6 +51,59 @@ async def sync(url: str, files, now, local: str | None) -> int | None:  # type: 
                     raise
                 body = None
             await drive(follower.feed(body))
-        return chain.height if follower.moved else None
-    finally:
-        flash.close()
+        if follower.head:
+            self._note(follower.head)
+        return self.chain.height if follower.moved else None
+
+    async def take(self, head: bytes, authority, now):  # type: ignore[no-untyped-def]
+        """Take one announced signed head: whether it is the new tip, None when its parent is not known here."""
+        try:
+            moved = await drive(self.chain.take([head], authority, now))
+        except Orphan:
+            return None
+        if moved:
+            self._note(head)
+        return moved
+
+    def get(self, path: str) -> bytes | None:
+        """The body of GET `path`; None when it is not here. Raises ValueError or ChainError for a bad one."""
+        name, _, query = path.partition("?")
+        if name == "/chain/genesis":
+            return self._genesis.data
+        if name.startswith("/chain/block/"):
+            return self._block(name[13:])
+        first, count = _range(query)
+        first = max(first, self.chain.base.height + 1)
+        if name == "/chain/headers":
+            last = min(first + min(count, BATCH), self.chain.height + 1)
+            return b"".join([self.chain.header(height) for height in range(first, last)])
+        if name == "/chain/heads" and first == self.chain.height:
+            return self._tip()
+        return None
+
+    def _tip(self) -> bytes | None:
+        """The tip's signed head as a list of one."""
+        head = self._files.read(HEAD, MAX_HEAD)
+        if not head or hash_of(decode_dict(head, "head", MAX_HEAD)["head"]) != self.chain.hash:
+            return None
+        return encode([head])
+
+    def _block(self, name: str) -> bytes | None:
+        """This board's own last block, when that is the one."""
+        data = self._files.read("block", MAX_BLOCK)
+        if not data:
+            return None
+        own = hash_of(decode_dict(data, "block", MAX_BLOCK)["head"]).hex()
+        return data if name == own else None
+
+
+def _range(query: str) -> tuple:
+    """(from, count) of a query; raises ValueError."""
+    values = {}
+    for pair in query.split("&"):
+        key, _, value = pair.partition("=")
+        values[key] = value
+    first, count = int(values.get("from", "x")), int(values.get("count", "1"))
+    if first < 0 or count < 1:
+        raise ChainError("from", "a height and a count of at least 1 expected")
+    return first, count

@@ -2,19 +2,29 @@
 
 import asyncio
 
-from fwnode.compat import drive, forget, random_int, tidy
+from fwnode.broadcasts import Broadcasts
+from fwnode.compat import drive, forget, randbelow, random_int, tidy
 from fwnode.errors import FwError
+from fwnode.found import Found
+from fwnode.ledger import Ledger
 from fwnode.net.listener import Listener
+from fwnode.rare import Rare
 from fwnode.sharing import Sharing
 from fwnode.update import RARE, ImageError, Refused, SlotError
 from fwnode.wire.bencode import decode_dict, encode
 
 TRIAL_TRIES = 5  # checks that a new release gets to reach somebody
 EXCHANGE = "exchange"  # the file with what the log after an update must name
-# what only a check needs, and what only an update needs
+# what only an exchange needs, and what only an update needs
 CHECKING = (
     "fwnode.checking",
     "fwnode.exchange",
+    "fwnode.credentials",
+    "fwnode.neighbours",
+    "fwnode.asking",
+    "fwnode.fetching",
+    "fwnode.blockmaking",
+    "fwnode.unsent",
     "fwnode.headers",
     "fwnode.chain",
     "fwnode.roles",
@@ -36,18 +46,26 @@ class Node:
         self.clock = clock
         self.reset = reset
         self.ip = ""  # the address in the network that was joined
+        self.mask = ""
         self.local: str | None = None  # the address that connections leave from, where that is not plain
         self.lan = None
         self.dropped: dict = {}
-        self.unsent: list = []
         self.answered_s = 0
         self.wake = asyncio.Event()
+        self.turn = asyncio.Lock()  # C1 and C2 are loaded one at a time
+        self.rare = Rare(CHECKING)
+        self.offered: Found | None = None  # a newer release that C2-1 told of
         self.sharing = Sharing(self)
+        self.ledger = Ledger(self)
+        self.broadcasts = Broadcasts(self)
+        self.tasks: list = []
 
     async def run(self) -> None:
         """Prove a new release on trial, then check, sleep, and check again."""
-        listener = Listener(self.ip, self.config.port, self.on_message, self.sharing.on_peer)
+        listener = Listener(self.ip, self.config.port, self.on_message, self.sharing.on_peer, self.on_get)
         await listener.start()
+        if self.lan is not None:
+            self.tasks = [asyncio.create_task(self.broadcasts.listen()), asyncio.create_task(self.broadcasts.serve())]
         if self.boot.trial:
             await self._trial()
         self._say_outcome()
@@ -60,7 +78,8 @@ class Node:
             if self.clock.stale(self.answered_s):
                 self.hooks.state("stale", uptime_s=self.clock.uptime_s())
             try:
-                await asyncio.wait_for(self.wake.wait(), wait_s)
+                # a fleet that was switched on together does not ask together for ever
+                await asyncio.wait_for(self.wake.wait(), wait_s * (75 + randbelow(51)) / 100)
             except asyncio.TimeoutError:
                 pass
             self.wake.clear()
@@ -69,13 +88,78 @@ class Node:
         """Check without waiting for the next turn."""
         self.wake.set()
 
+    def drop(self, reason: str) -> None:
+        """Count a message that was dropped."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + 1
+
     async def on_message(self, body: bytes, ip: str) -> bytes:
-        """A message from a fellow board: none is taken in this role."""
-        self.dropped["unasked"] = self.dropped.get("unasked", 0) + 1
-        return b""
+        """A fellow's message; one that belongs to no exchange of this board costs nothing."""
+        engine = self.broadcasts.engine
+        if engine is None:
+            self.drop("unasked")
+            return b""
+        return await engine.on_message(body, ip)  # type: ignore[no-any-return]
+
+    def on_get(self, path: str) -> bytes | None:
+        """What fellows and whole nodes may GET here."""
+        if path.startswith("/chain/"):
+            return self.ledger.get(path)
+        return None
+
+    # checking
+
+    async def check(self) -> bool:
+        """One check, and what follows from it; whether somebody answered."""
+        self.broadcasts.give_way()
+        try:
+            found, self.offered = self.offered, None
+            if found is None:
+                self.hooks.state("checking", version=self.boot.version)
+                found = await self._ask()
+            return await self._follow(found)
+        except FwError as error:
+            self.hooks.state("error", what="check", why=str(error))
+            return False
+        finally:
+            self.broadcasts.resume()
+
+    async def _follow(self, found: Found) -> bool:
+        """Act on what an exchange found."""
+        if not found.answered:
+            self.hooks.state("unanswered", why=found.why)
+            return False
+        if found.by_node:
+            self.answered_s = self.clock.uptime_s()
+        await self._log_outcome()
+        if found.url:
+            await self.ledger.sync(found.url)
+        if found.release is None:
+            counted = {"confirmations": found.confirmations} if found.confirmations else {}
+            self.hooks.state(found.outcome, version=self.boot.version, why=found.why, case=found.case, **counted)
+        else:
+            async with self.turn:
+                await self._update(found)
+        return True
+
+    async def _ask(self) -> Found:
+        """C1; where no verification node answers, C2."""
+        async with self.turn:
+            found = await self._exchange()
+        if not found.answered and self.lan is not None:
+            self.broadcasts.resume()
+            found = await self.broadcasts.ask(found.asked)
+            self.broadcasts.give_way()
+        return found
+
+    async def _exchange(self) -> Found:
+        with self.rare:
+            checker = await self._checker()
+            found = await checker.exchange()
+            checker = None
+        return found  # type: ignore[no-any-return]
 
     async def _checker(self):  # type: ignore[no-untyped-def]
-        """The loaded part of a check; whoever takes it calls forget(*CHECKING) when it is done."""
+        """The loaded part of a check; whoever takes it does so `with self.rare`."""
         tidy(2048)
         from fwnode.checking import Checker
 
@@ -84,59 +168,11 @@ class Node:
         await checker.open()
         return checker
 
-    # checking
-
-    async def check(self) -> bool:
-        """One check, and what follows from it; whether somebody answered."""
-        self.hooks.state("checking", version=self.boot.version)
-        try:
-            found = await self._exchange()
-            if not found.answered:
-                self.hooks.state("unanswered", why=found.why)
-                return False
-            self.answered_s = self.clock.uptime_s()
-            await self._log_outcome()
-            await self._sync(found.url)
-            if found.release is None:
-                self.hooks.state(found.outcome, version=self.boot.version, why=found.why)
-            else:
-                await self._update(found)
-        except FwError as error:
-            self.hooks.state("error", what="check", why=str(error))
-            return False
-        return True
-
-    async def _exchange(self):  # type: ignore[no-untyped-def]
-        try:
-            checker = await self._checker()
-            return await checker.exchange()
-        finally:
-            checker = None
-            forget(*CHECKING)
-
-    async def _sync(self, url: str) -> None:
-        """Take the chain's new headers; a check is good without them."""
-        tidy(2048)
-        from fwnode.headers import sync
-
-        tidy()
-        try:
-            height = await sync(url, self.boot.files, self.clock.now(), self.local)
-            if height is not None:
-                self.hooks.state("headers", height=height)
-        except FwError as error:
-            self.hooks.state("error", what="headers", why=str(error))
-        finally:
-            del sync
-            forget(*CHECKING)
-
     async def _tell(self, row: dict) -> None:
-        try:
+        with self.rare:
             checker = await self._checker()
             await checker.tell(row)
-        finally:
             checker = None
-            forget(*CHECKING)
 
     # updating
 
@@ -144,7 +180,9 @@ class Node:
         release = found.release
         if found.repair:
             self.hooks.state("tampered", version=release.version, verifier=found.row["h"].hex())
-        self.hooks.state("offered", version=release.version, repair=found.repair, peers=len(found.peers))
+        self.hooks.state(
+            "offered", version=release.version, repair=found.repair, peers=len(found.peers), case=found.case
+        )
         row = dict(found.row)
         row["o"] = b"repaired" if found.repair else b"updated"
         row["v"] = release.version.encode()
@@ -196,7 +234,7 @@ class Node:
             self.give_up("check")
             return
         for _ in range(TRIAL_TRIES):
-            found = await self._exchange()
+            found = await self._ask()
             if found.answered:
                 self.boot.confirm()
                 self.hooks.state("confirmed", version=version, slot=self.boot.place)

@@ -68,7 +68,7 @@ async def join(node) -> None:  # type: ignore[no-untyped-def]
     tries = 0
     while not node.ip:
         try:
-            node.ip = await wifi.connect(config.wifi)
+            node.ip, node.mask = await wifi.connect(config.wifi)
         except FwError as error:
             node.hooks.state("offline", why=str(error))
             tries += 1
@@ -94,8 +94,10 @@ async def join(node) -> None:  # type: ignore[no-untyped-def]
 def warm_up() -> None:
     """Load and let go what only a check or an update needs (see above)."""
     tidy(2048)
+    import fwnode.blockmaking
     import fwnode.checking
-    import fwnode.headers
+    import fwnode.fetching
+    import fwnode.neighbours
     import fwnode.swarm.download
     import fwnode.update.install  # noqa: F401
 

@@ -20,11 +20,14 @@ MAX_ANSWER = const(4096)  # bytes of any answer
 
 
 class Follower:
-    """One pass over one node. `path` is what to GET, None at the end; `moved` whether the tip moved."""
+    """One pass over one node. `path` is what to GET, None at the end; `moved` whether the tip moved; `head` the signed
+    head of the new tip, None when that is a checkpoint's block.
+    """
 
     def __init__(self, chain, authority, now) -> None:  # type: ignore[no-untyped-def]
         self.chain = chain
         self.moved = False
+        self.head = None  # type: bytes | None
         self.path = "/chain/checkpoint"
         self._authority = authority
         self._now = now
@@ -65,7 +68,9 @@ class Follower:
         heads = self._heads
         lowest = self.chain.base.height + 1
         try:
-            self.moved = (yield from self.chain.take(heads[:-1] + found, self._authority, self._now)) or self.moved
+            if (yield from self.chain.take(heads[:-1] + found, self._authority, self._now)):
+                self.moved = True
+                self.head = found[0]
         except Orphan:
             if self._start <= lowest:
                 raise ChainError("previous", "the node's chain does not hold this board's base")

@@ -8,8 +8,9 @@ from fwnode.net import NetError
 TIMEOUT_MS = const(15000)  # for each network
 
 
-async def connect(networks: list, timeout_ms: int = TIMEOUT_MS) -> str:
-    """Join the first of `networks` ([name, key] each) that takes us; returns our IPv4 address, raises NetError.
+async def connect(networks: list, timeout_ms: int = TIMEOUT_MS) -> tuple:
+    """Join the first of `networks` ([name, key] each) that takes us; returns our IPv4 address and the subnet's mask,
+    raises NetError.
 
     With no networks given, an interface that is connected already is used.
     """
@@ -25,7 +26,7 @@ async def connect(networks: list, timeout_ms: int = TIMEOUT_MS) -> str:
             wlan.disconnect()
         else:
             raise NetError("wifi: none of {} can be joined".format([name for name, _ in networks]))
-    return wlan.ifconfig()[0]
+    return wlan.ifconfig()[:2]  # type: ignore[no-any-return]
 
 
 async def _joined(wlan, timeout_ms: int) -> bool:  # type: ignore[no-untyped-def]

@@ -15,12 +15,13 @@ MAX_JOIN = 1200  # bytes: a join_verification is one datagram
 
 
 class Confirming:
-    """Answers `join_verification` broadcasts. `known(model, version)` gives a verifier that this node knows, or None.
+    """Answers `join_verification` broadcasts that its owner lets in (fwnode.gate).
 
-    `curves` and `works` are budgets (fwnode.roles.strangers.Budget), `replays` a cache.
+    `known(model, version)` gives a verifier that this node knows, or None; `may_work(public)` whether the owner of this
+    key may have a proof of work now; `replays` is a cache.
     """
 
-    def __init__(self, me, genesis, authority, clock, counters, known, replays, curves, works) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, me, genesis, authority, clock, counters, known, replays, may_work) -> None:  # type: ignore[no-untyped-def]
         self.me = me
         self.genesis = genesis
         self.authority = authority
@@ -28,8 +29,7 @@ class Confirming:
         self.counters = counters
         self.known = known
         self.replays = replays
-        self.curves = curves
-        self.works = works
+        self.may_work = may_work
 
     def receive(self, data: bytes):  # type: ignore[no-untyped-def]
         """Steps: the log to broadcast for a join_verification that holds; [] and a count for one that does not."""
@@ -41,13 +41,11 @@ class Confirming:
 
     def _confirm(self, data: bytes):  # type: ignore[no-untyped-def]
         join, ask, public = self.cheap(data)
-        if not self.curves.take():
-            raise Untrusted("busy", "join_verification: the budget for strangers is used up")
         now = self.clock.now()
         yield from check_signed(join, public, self.authority, now)
         asker = claimed(ask, ask["r"], self.genesis.certified)
         yield from check_signed(ask, asker, self.authority, now)
-        if not self.works.take():
+        if not self.may_work(public):
             raise Untrusted("busy", "join_verification: the budget for proofs of work is used up")
         digest = sha256(data)
         nonce = yield from work.confirm(digest, self.me.public, self.genesis.difficulty)

@@ -160,9 +160,7 @@ class Fellows:
         if not fellow.confirmations.enough:
             raise Untrusted(
                 "confirmations",
-                "res_verchk: {} of {} confirmations".format(
-                    fellow.confirmations.count, fellow.confirmations.needed
-                ),
+                "res_verchk: {} of {} confirmations".format(fellow.confirmations.count, fellow.confirmations.needed),
             )
         if fellow.asked:
             raise Untrusted("replay", "res_verchk: answered already")

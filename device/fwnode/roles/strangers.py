@@ -1,4 +1,4 @@
-"""What a node does before it spends anything on a stranger's message: cheap checks, a replay cache, a budget."""
+"""What a node does before it spends anything on a stranger's message: cheap checks and a replay cache."""
 
 from fwnode.trust import Untrusted
 from fwnode.trust.cert import Certificate
@@ -6,16 +6,14 @@ from fwnode.wire import message
 
 MAX_SKEW_S = 120
 REPLAYS = 64
-CURVE_MS = 5000  # at most one stranger's message that costs elliptic curves in this time
-WORK_MS = 60000  # at most one proof of work in this time
 
 
 class Replays:
-    """The last messages' keys, so that a copy costs a look-up."""
+    """The last messages' keys, so that a copy costs a look-up; `keys` are those of an earlier cache."""
 
-    def __init__(self, size: int = REPLAYS) -> None:
+    def __init__(self, keys: list | None = None, size: int = REPLAYS) -> None:
         self._size = size
-        self._keys: list = []
+        self._keys: list = [] if keys is None else keys
 
     def seen(self, key: bytes) -> bool:
         """Whether this key was there before; it is from now on."""
@@ -25,24 +23,6 @@ class Replays:
         if len(self._keys) > self._size:
             self._keys.pop(0)
         return False
-
-
-class Budget:
-    """One use in `every_ms`; `ticks` tells milliseconds."""
-
-    def __init__(self, every_ms: int, ticks, diff) -> None:  # type: ignore[no-untyped-def]
-        self._every = every_ms
-        self._ticks = ticks
-        self._diff = diff
-        self._last = None
-
-    def take(self) -> bool:
-        """Whether there is one to use now; it is used then."""
-        now = self._ticks()
-        if self._last is not None and self._diff(now, self._last) < self._every:
-            return False
-        self._last = now
-        return True
 
 
 def claimed(received: dict, r: int, certified: bool) -> bytes:

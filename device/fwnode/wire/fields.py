@@ -68,7 +68,7 @@ TYPES = {
         (),
         (),
     ),
-    "block": (("block",), ("ts",), (), ()),
+    "block": (("block", "port", "ts"), (), (), ()),
 }
 
 

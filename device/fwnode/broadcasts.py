@@ -1,0 +1,210 @@
+"""What fellow boards broadcast on the local network: judged here by what costs nothing, answered by fwnode.neighbours.
+
+Size, shape, network, ID, time and the gate come first (design: additions 10 and 11). A request is answered only when a
+quiet while has gone by without its sender saying that it is answered (addition 8). The C2 roles, elliptic curves with
+them, are loaded while something has passed all of this, and let go again.
+"""
+
+import asyncio
+import hashlib
+
+from fwnode.compat import const, randbelow, ticks_add, ticks_diff, ticks_ms, tidy
+from fwnode.errors import FwError
+from fwnode.found import Found
+from fwnode.gate import Gate
+from fwnode.wire.bencode import decode_dict
+
+MAX_DATAGRAM = const(1200)
+MAX_QUEUE = const(8)
+MAX_WAITING = const(4)  # requests at once that a quiet while runs for
+MAX_SKEW_S = const(120)
+CURVE_MS = const(5000)  # a stranger's turn for elliptic curves
+MEMBER_MS = const(1000)
+WORK_MS = const(60000)  # a stranger's proof of work
+MEMBER_WORK_MS = const(5000)
+BURST = const(8)
+SAMPLE = const(16)  # of a larger network only about so many answer a request
+IP = const(0)
+DATA = const(1)
+DUE = const(2)
+QUIET = const(3)
+
+
+class Broadcasts:
+    """The board's ear on the local network. `node` is fwnode.node.Node."""
+
+    def __init__(self, node) -> None:  # type: ignore[no-untyped-def]
+        self.node = node
+        self.net = (node.boot.keys.get("genesis") or b"")[:8]
+        self.curves = Gate(CURVE_MS, BURST, MEMBER_MS)
+        self.works = Gate(WORK_MS, 1, MEMBER_WORK_MS)
+        self.queue: list = []  # (kind, message, datagram, address), let in
+        self.waiting: dict = {}  # a request's ID: [address, datagram, due, n_i's log that it is answered]
+        self.replays: list = []  # of join_verification (fwnode.roles.strangers.Replays)
+        self.connected: dict = {}  # addresses that a datagram named: when this board connected there
+        self.joined: list = []  # IDs of requests that others answer already, as this board has confirmed
+        self.work = asyncio.Event()
+        self.closing = False  # this board is about to check by itself: no new work
+        self.engine = None  # the loaded roles
+        self.asked: tuple | None = None  # (r, req_verchk, why C1 ended): this board's own request to fellows
+        self.found = Found()
+        self.done = asyncio.Event()
+
+    async def listen(self) -> None:
+        """Take datagrams for ever."""
+        while True:
+            data, ip = await self.node.lan.receive()
+            reason = self.judge(data, ip)
+            if reason:
+                self.node.drop(reason)
+            else:
+                self.work.set()
+
+    # the cheap checks
+
+    def judge(self, data: bytes, ip: str) -> str:
+        """Queue the datagram, or say in a word why not; "" also for what needs no more than was done here."""
+        if ip == self.node.ip:
+            return ""  # multicast comes back to its sender
+        try:
+            received = decode_dict(data, "message", MAX_DATAGRAM)
+            if received["net"] != self.net:
+                return "network"
+            kind = received["t"]
+            if kind == b"verification_log":
+                return self._log(received, data, ip)
+            sender = received
+            if kind == b"block":
+                sender = decode_dict(received["block"], "block", MAX_DATAGRAM)
+            public = self._claimed(sender, received)
+            now = self.node.clock.told()
+            if received["ts"] and now is not None and abs(received["ts"] - now) > MAX_SKEW_S:
+                return "time"
+            if kind == b"req_verchk":
+                return self._request(received, data, ip)
+            if kind == b"join_verification" and received["d"] != self.node.config.model.encode():
+                return "model"
+            if kind not in (b"join_verification", b"block"):
+                return "type"
+        except (FwError, KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            return "malformed"
+        if self.closing or len(self.queue) >= MAX_QUEUE or not self.curves.take(public, ip):
+            return "busy"
+        self.queue.append((kind, received, data, ip))
+        return ""
+
+    def _claimed(self, sender: dict, received: dict) -> bytes:
+        """The key that `sender` names, the message's ID made from it; raises an error where that is not so."""
+        if "cert" in sender:
+            public = decode_dict(sender["cert"], "cert", 400)["pu"]
+        elif self.node.config.open or sender is not received:  # a verification node signs blocks without certificate
+            public = sender["pu"]
+        else:
+            raise KeyError("cert")
+        if hashlib.sha256(public + received["r"].to_bytes(8, "big")).digest()[:20] != received["from"]:
+            raise ValueError("from")
+        return public  # type: ignore[no-any-return]
+
+    def _request(self, received: dict, data: bytes, ip: str) -> str:
+        """A req_verchk: answered after the quiet while, unless its sender is answered by then."""
+        if received["d"] != self.node.config.model.encode():
+            return "model"
+        if not self._near(ip):
+            return "subnet"
+        if received["from"] in self.waiting or received["from"] in self.joined:
+            return "replay"
+        if self.node.boot.update_only or self.node.boot.trial or len(self.waiting) >= MAX_WAITING:
+            return "busy"
+        if randbelow(max(self.curves.members, SAMPLE)) >= SAMPLE:
+            return ""
+        quiet_ms = int(self.node.config.quiet_s * 1000)
+        due = ticks_add(ticks_ms(), quiet_ms + randbelow(quiet_ms + 1))
+        self.waiting[received["from"]] = [ip, data, due, b""]
+        return ""
+
+    def _near(self, ip: str) -> bool:
+        """Whether an address lies in this board's own subnet: an answer goes nowhere else (addition 10)."""
+        rows = zip(ip.split("."), self.node.ip.split("."), self.node.mask.split("."))
+        return all((int(theirs) ^ int(ours)) & int(mask) == 0 for theirs, ours, mask in rows)
+
+    def _log(self, received: dict, data: bytes, ip: str) -> str:
+        """A log: n_i's own silences its waiting request; the rest belongs to an exchange of the loaded roles."""
+        own = received["req"] == received["from"]
+        entry = self.waiting.get(received["req"]) if own else None
+        if entry is not None and entry[IP] == ip:
+            entry[QUIET] = data
+        ledger = self.node.ledger.takes_logs
+        if not ledger and (self.engine is None or not self.engine.wants(received["req"])):
+            return ""
+        if len(self.queue) >= MAX_QUEUE:
+            return "busy"
+        if not ledger and not own and not self.curves.take(self._claimed(received, received), ip):
+            return "busy"
+        self.queue.append((b"verification_log", received, data, ip))
+        return ""
+
+    # the loaded roles
+
+    async def serve(self) -> None:
+        """Load the roles when there is work for them, for ever."""
+        while True:
+            try:
+                await asyncio.wait_for(self.work.wait(), self._sleep_s())
+            except asyncio.TimeoutError:
+                pass
+            self.work.clear()
+            if self.asked is not None or (not self.closing and (self.queue or self.due() is not None)):
+                await self._engage()
+
+    def _sleep_s(self) -> float:
+        if self.closing or not self.waiting:
+            return 3600
+        soonest = min(ticks_diff(entry[DUE], ticks_ms()) for entry in self.waiting.values())
+        return max(soonest, 0) / 1000
+
+    def due(self) -> bytes | None:
+        """The ID of a request whose quiet while is over."""
+        for node, entry in self.waiting.items():
+            if ticks_diff(ticks_ms(), entry[DUE]) >= 0:
+                return node  # type: ignore[no-any-return]
+        return None
+
+    async def _engage(self) -> None:
+        node = self.node
+        async with node.turn:
+            with node.rare:
+                tidy(2048)
+                try:
+                    from fwnode.neighbours import Neighbours
+
+                    tidy()
+                    self.engine = Neighbours(node, self)
+                    await self.engine.run()
+                except (FwError, MemoryError, OSError) as error:
+                    node.hooks.state("error", what="fellows", why=str(error) or repr(error))
+                finally:
+                    self.engine = None
+                    self.queue.clear()
+                    if self.asked is not None:
+                        self.asked = None
+                        self.done.set()
+
+    async def ask(self, asked: tuple) -> Found:
+        """This board's request goes to its fellows (C2); what they answered."""
+        self.found = Found()
+        self.asked = asked
+        self.done.clear()
+        self.work.set()
+        await self.done.wait()
+        found, self.found = self.found, Found()
+        return found
+
+    def give_way(self) -> None:
+        """A check by this board itself comes first: no new work, and what runs ends soon (C2 never delays C1)."""
+        self.closing = True
+        self.work.set()
+
+    def resume(self) -> None:
+        """Work is taken again."""
+        self.closing = False
+        self.work.set()

@@ -1,0 +1,19 @@
+"""Modules that are loaded while somebody uses them, and let go after the last user."""
+
+from fwnode.compat import forget
+
+
+class Rare:
+    """`with rare:` around each use of the modules whose names start with one of `prefixes`."""
+
+    def __init__(self, prefixes: tuple) -> None:
+        self._prefixes = prefixes
+        self._users = 0
+
+    def __enter__(self) -> None:
+        self._users += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._users -= 1
+        if not self._users:
+            forget(*self._prefixes)
