@@ -11,10 +11,18 @@ def run(app) -> None:  # type: ignore[no-untyped-def]
     """Run the node and the application `app` on this board until a reset; see `fwnode.app` for its hooks."""
     import asyncio
 
-    from fwnode.compat import tidy
+    asyncio.run(_main(app))
+
+
+async def _main(app) -> None:  # type: ignore[no-untyped-def]
+    from fwnode.compat import forget, tidy
 
     tidy(2048)
-    from fwnode.startup import main
+    from fwnode.startup import start
 
     tidy()
-    asyncio.run(main(app))
+    node = await start(app)
+    del start
+    forget("fwnode.startup", "fwnode.net.wifi")  # not needed again before a reset
+    if node is not None:
+        await node.run_guarded()

@@ -8,8 +8,8 @@ from fwnode.found import Found
 from fwnode.net import NetError
 from fwnode.roles import END, SEND
 from fwnode.roles.fellows import Fellows
+from fwnode.roles.handing import C2_3, REPAIR
 from fwnode.roles.log import ANSWERED, FAILED, TAMPERED, verification_log
-from fwnode.roles.newer import C2_3, REPAIR
 from fwnode.roles.strangers import claimed
 from fwnode.wire import message
 

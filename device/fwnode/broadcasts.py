@@ -16,6 +16,7 @@ from fwnode.wire.bencode import decode_dict
 
 MAX_DATAGRAM = const(1200)
 MAX_QUEUE = const(8)
+MAX_HEADS = const(2)
 MAX_WAITING = const(4)  # requests at once that a quiet while runs for
 MAX_SKEW_S = const(120)
 CURVE_MS = const(5000)  # a stranger's turn for elliptic curves
@@ -38,7 +39,9 @@ class Broadcasts:
         self.net = (node.boot.keys.get("genesis") or b"")[:8]
         self.curves = Gate(CURVE_MS, BURST, MEMBER_MS)
         self.works = Gate(WORK_MS, 1, MEMBER_WORK_MS)
-        self.queue: list = []  # (kind, message, datagram, address), let in
+        self.queue: list = []  # (kind, message, datagram, address), let in, for the roles
+        self.heads: list = []  # (datagram, address): announcements of blocks, let in
+        self.logs: list = []  # of a C2-2 that this board answered, for its block: confirmations, then n_i's log or b""
         self.waiting: dict = {}  # a request's ID: [address, datagram, due, n_i's log that it is answered]
         self.replays: list = []  # of join_verification (fwnode.roles.strangers.Replays)
         self.connected: dict = {}  # addresses that a datagram named: when this board connected there
@@ -90,7 +93,11 @@ class Broadcasts:
             return "malformed"
         if self.closing or len(self.queue) >= MAX_QUEUE or not self.curves.take(public, ip):
             return "busy"
-        self.queue.append((kind, received, data, ip))
+        if kind == b"block":
+            self.heads.append((data, ip))
+            del self.heads[:-MAX_HEADS]
+        else:
+            self.queue.append((kind, received, data, ip))
         return ""
 
     def _claimed(self, sender: dict, received: dict) -> bytes:
@@ -155,6 +162,13 @@ class Broadcasts:
             self.work.clear()
             if self.asked is not None or (not self.closing and (self.queue or self.due() is not None)):
                 await self._engage()
+            if self.chain_waits:
+                await self._chain()
+
+    @property
+    def chain_waits(self) -> bool:
+        """Whether there is a block to look at or to make."""
+        return bool(self.heads or self.logs) and not self.closing
 
     def _sleep_s(self) -> float:
         if self.closing or not self.waiting:
@@ -188,6 +202,23 @@ class Broadcasts:
                     if self.asked is not None:
                         self.asked = None
                         self.done.set()
+
+    async def _chain(self) -> None:
+        """Blocks: announced ones first, then this board's own."""
+        node = self.node
+        async with node.turn:
+            with node.rare:
+                tidy(2048)
+                try:
+                    from fwnode.blocks import Blocks
+
+                    tidy()
+                    await Blocks(node, self).run()
+                except (FwError, MemoryError, OSError) as error:
+                    node.hooks.state("error", what="blocks", why=str(error) or repr(error))
+                finally:
+                    self.heads.clear()
+                    self.logs.clear()
 
     async def ask(self, asked: tuple) -> Found:
         """This board's request goes to its fellows (C2); what they answered."""

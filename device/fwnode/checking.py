@@ -112,7 +112,7 @@ class Checker:
                 unsent.write(self.files, left)
         block = self.files.read(BLOCK, MAX_BLOCK)
         if block:
-            from fwnode.blockmaking import wrapped
+            from fwnode.wrapping import wrapped
 
             if await self.courier.tell(await wrapped(self.me, block, self.node.clock), True):
                 self.files.remove(BLOCK)

@@ -6,23 +6,25 @@ from fwnode.errors import FwError
 
 PATH = "/fwchain/config.json"
 
-# name: (kind, least, most, default); most is a value for numbers, a length for the rest
-FIELDS = {
-    "network": (str, 1, 64, "fwchain"),
-    "model": (str, 1, 32, None),
-    "platform": (str, 1, 16, None),
-    "nodes": (list, 0, 8, []),
-    "port": (int, 1024, 65535, 4567),
-    "wifi": (list, 0, 8, []),
-    "group": (str, 0, 15, ""),
-    "group_port": (int, 1024, 65535, 4568),
-    "check_s": (float, 0.1, 7 * 86400, 3600),
-    "retry_s": (float, 0.1, 86400, 60),
-    "quiet_s": (float, 0.05, 60, 3),
-    "upload_kbps": (int, 1, 100000, 1000),
-    "open": (bool, 0, 1, False),
-    "events": (bool, 0, 1, True),
-}  # type: dict
+# name, kind, least, most (of a number; the length of the rest), default in JSON; "-": it must be given. One string: on
+# a board, a table of tuples would take several times the room.
+FIELDS = """
+network str 1 64 "fwchain"
+model str 1 32 -
+platform str 1 16 -
+nodes list 0 8 []
+port int 1024 65535 4567
+wifi list 0 8 []
+group str 0 15 ""
+group_port int 1024 65535 4568
+check_s float 0.1 604800 3600
+retry_s float 0.1 86400 60
+quiet_s float 0.05 60 3
+upload_kbps int 1 100000 1000
+open bool 0 1 false
+events bool 0 1 true
+"""
+KINDS = {"str": str, "list": list, "int": int, "float": float, "bool": bool}
 
 
 class ConfigError(FwError):
@@ -49,17 +51,21 @@ class Config:
 
     def __init__(self, values: dict) -> None:
         """Check and take `values`; raises ConfigError."""
+        rows = [line.split() for line in FIELDS.strip().split("\n")]
         for name in values:
-            if name not in FIELDS:
+            if name not in [row[0] for row in rows]:
                 raise ConfigError("config: unknown field {}".format(name))
-        for name, (kind, least, most, default) in FIELDS.items():
-            value = values.get(name, default)
+        for name, word, least, most, default in rows:
+            value = values.get(name)
             if value is None:
-                raise ConfigError("config: field {} is missing".format(name))
+                if default == "-":
+                    raise ConfigError("config: field {} is missing".format(name))
+                value = json.loads(default)
+            kind = KINDS[word]
             if type(value) is not kind and not (kind is float and type(value) is int):
-                raise ConfigError("config: {}: {} expected".format(name, kind.__name__))
+                raise ConfigError("config: {}: {} expected".format(name, word))
             size = value if kind in (int, float, bool) else len(value)
-            if not least <= size <= most:
+            if not float(least) <= size <= float(most):
                 raise ConfigError("config: {}: {} is outside {} to {}".format(name, size, least, most))
             setattr(self, name, value)
         for url in self.nodes:

@@ -1,19 +1,22 @@
 """M and L of a version that C2 has found (paper 3.3.2): C2-1 steps 7 to 14, C2-3 steps 5 to 12. Loaded on demand."""
 
 from fwnode.compat import drive
+from fwnode.credentials import ROOT
 from fwnode.found import Found
 from fwnode.net import NetError
 from fwnode.net.http import PATH, post
 from fwnode.roles import END, SEND, UPDATE
-from fwnode.roles.newer import REPAIR, Newer
+from fwnode.roles.handing import REPAIR
+from fwnode.roles.newer import Newer
 from fwnode.trust.contents import Contents
+from fwnode.trust.root import Root
 from fwnode.wire.fields import MAX_MESSAGE
 from fwnode.wire.message import key_id
 
 MAX_TARGETS = 4
 
 
-def _targets(engine, k: int, fellow: tuple) -> list:  # type: ignore[no-untyped-def]
+def _targets(engine, root: Root, k: int, fellow: tuple) -> list:  # type: ignore[no-untyped-def]
     """[(ID, public key, URL)] to ask in turn: verification nodes, then the fellow (design: addition 9).
 
     The fellow is asked alone for a repair: the numbers of C2-2 are used up, and a verification node would have
@@ -23,14 +26,15 @@ def _targets(engine, k: int, fellow: tuple) -> list:  # type: ignore[no-untyped-
     asked = []
     if k != REPAIR:
         for url in engine.node.config.nodes:
-            asked += [(key_id(key), key, url + PATH) for key in engine.root.nodes]
+            asked += [(key_id(key), key, url + PATH) for key in root.nodes]
     return asked[:MAX_TARGETS] + [(node, public, "http://{}:{}{}".format(source[0], source[1], PATH))]
 
 
 async def fetch(engine, k: int, r: int, fellow: tuple) -> Found | None:  # type: ignore[no-untyped-def]
     """What the first one that can be reached hands over; `fellow` is (ID, public key, (address, port))."""
     state = engine.node.hooks.state
-    for node, public, url in _targets(engine, k, fellow):
+    root = Root(engine.node.boot.files.read(ROOT))
+    for node, public, url in _targets(engine, root, k, fellow):
         ask = Newer(
             engine.me,
             engine.node.boot.version,

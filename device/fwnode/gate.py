@@ -3,10 +3,13 @@ its own, so that a flood of strangers holds up no member of the fleet.
 """
 
 import hashlib
+import os
 
 from fwnode.compat import ticks_add, ticks_diff, ticks_ms
 
 MEMBERS = 32  # remembered; the one that was heard least recently goes first
+CONNECT_MS = 10000  # between two connections to an address that a datagram named
+ADDRESSES = 16
 
 
 class Gate:
@@ -23,11 +26,13 @@ class Gate:
         self._ticks = ticks
         self._saved = burst
         self._at = ticks()
+        self._salt = os.urandom(8)  # so that nobody can look for a key that is taken for another's
         self._known: dict = {}  # (key, address) hashed: ticks of its last use
 
-    @staticmethod
-    def _name(public: bytes, ip: str) -> bytes:
-        return hashlib.sha256(public + ip.encode()).digest()[:8]
+    def _name(self, public: bytes, ip: str) -> int:
+        """A small integer, which takes no heap on a board."""
+        digest = hashlib.sha256(self._salt + public + ip.encode()).digest()
+        return int.from_bytes(digest[:4], "big") >> 2
 
     def take(self, public: bytes, ip: str) -> bool:
         """Whether a message that claims this key and comes from this address may cost something; it is used then."""
@@ -67,3 +72,15 @@ class Gate:
     def expect(self, count: int) -> None:
         """This board asked itself: so many answers of strangers are let in besides."""
         self._saved = min(self._saved + count, 2 * self._burst)
+
+
+def may_connect(seen: dict, ip: str) -> bool:
+    """One connection to an address in ten seconds, where a datagram alone named it (addition 10); `seen` remembers."""
+    now = ticks_ms()
+    for one in list(seen):
+        if ticks_diff(now, seen[one]) >= CONNECT_MS:
+            del seen[one]
+    if ip in seen or len(seen) >= ADDRESSES:
+        return False
+    seen[ip] = now
+    return True

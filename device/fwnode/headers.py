@@ -3,21 +3,19 @@ chain). Loaded on demand by fwnode.ledger.
 """
 
 from fwnode.chain import ChainError
-from fwnode.chain.authority import Authority
-from fwnode.chain.follow import BATCH, MAX_ANSWER, Follower
 from fwnode.chain.genesis import Genesis
 from fwnode.chain.header import hash_of
 from fwnode.chain.headers import HeaderChain, Orphan
 from fwnode.compat import drive
 from fwnode.headers_file import RingFile
 from fwnode.net.http import BadHttp, get
-from fwnode.trust.root import Root
 from fwnode.wire.bencode import decode_dict, encode
 
 RING = "headers"
 HEAD = "head"  # the signed head of the tip
 MAX_HEAD = 1024
 MAX_BLOCK = 12000
+BATCH = 32  # headers in one answer, as fwnode.chain.follow asks for them
 
 
 class Headers:
@@ -41,6 +39,10 @@ class Headers:
         """Take what is new in the chain of the node at `url`; returns the new height, None when there was no news.
         Raises FwError.
         """
+        from fwnode.chain.authority import Authority
+        from fwnode.chain.follow import MAX_ANSWER, Follower
+        from fwnode.trust.root import Root
+
         root = Root(self._files.read("root"))
         follower = Follower(self.chain, Authority(root, self._genesis.certified), now)
         while follower.path:

@@ -6,6 +6,7 @@ with the same methods, over every block.
 
 from fwnode.compat import tidy
 from fwnode.errors import FwError
+from fwnode.gate import may_connect
 
 BLOCK = "block"  # this board's own last block, until a verification node has it
 
@@ -40,18 +41,19 @@ class Ledger:
             except (FwError, OSError) as error:
                 node.hooks.state("error", what="headers", why=str(error))
 
-    async def take_head(self, head: bytes, source: tuple, engine) -> None:  # type: ignore[no-untyped-def]
-        """A block's signed head was announced by the node at `source`, (address, port)."""
+    async def take_head(self, head: bytes, source: tuple, blocks) -> bool:  # type: ignore[no-untyped-def]
+        """A block's signed head was announced by the node at `source`, (address, port); whether it was good news."""
         node = self.node
         headers = self._open()
         try:
-            taken = await headers.take(head, engine.authority, node.clock.now())
+            taken = await headers.take(head, blocks.authority, node.clock.now())
         finally:
             headers.close()
         if taken:
             node.hooks.state("headers", height=headers.chain.height)
-        elif taken is None and engine.may_connect(source[0]):
+        elif taken is None and may_connect(blocks.door.connected, source[0]):
             await self.sync("http://{}:{}".format(*source))
+        return bool(taken)
 
     def link(self):  # type: ignore[no-untyped-def]
         """What a block on the tip needs to know (fwnode.chain.head.Link); raises ChainError."""
@@ -61,12 +63,14 @@ class Ledger:
         finally:
             headers.close()
 
-    async def add_own(self, data: bytes, head: bytes, engine) -> bool:  # type: ignore[no-untyped-def]
-        """Keep a block that this board made, and its signed head; whether it is the new tip."""
+    async def add_own(self, data: bytes, blocks) -> bool:  # type: ignore[no-untyped-def]
+        """Keep a block that this board made; whether it is the new tip."""
+        from fwnode.wrapping import head_of
+
         self.node.boot.files.write(BLOCK, data)
         headers = self._open()
         try:
-            return await headers.take(head, engine.authority, None) is True
+            return await headers.take(head_of(data), blocks.authority, None) is True
         finally:
             headers.close()
 

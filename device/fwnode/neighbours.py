@@ -4,18 +4,16 @@ node answered. Loaded by fwnode.broadcasts while there is work for it, one excha
 
 import asyncio
 
-from fwnode.asking import Asking
-from fwnode.chain.authority import Authority
-from fwnode.compat import const, drive, ticks_add, ticks_diff, ticks_ms
+from fwnode.chain.authority import Authority, Signers
+from fwnode.compat import const, drive, forget, ticks_add, ticks_diff, ticks_ms
 from fwnode.credentials import Credentials
 from fwnode.errors import FwError
+from fwnode.gate import may_connect
 from fwnode.net import NetError
 from fwnode.net.http import PATH, post
 from fwnode.roles import BROADCAST, END, SEND
-from fwnode.roles.confirming import Confirming
 from fwnode.roles.identity import Counters
 from fwnode.roles.log import ANSWERED
-from fwnode.roles.response import OUTDATED, OVER, Response
 from fwnode.roles.strangers import Replays, claimed
 from fwnode.wire import message
 from fwnode.wire.fields import MAX_MESSAGE
@@ -24,10 +22,12 @@ LINGER_MS = const(1500)  # loading costs more than staying for the next message
 GRACE_MS = const(5000)  # that an exchange gets to end when this board wants to ask a verification node
 FINAL_MS = const(4000)  # that n_j waits for n_i's log before it makes the block
 POST_MS = const(5000)
-CONNECT_MS = const(10000)  # between two connections to an address that a datagram named
 CERTIFICATES = const(10)  # kept, so that a member's is checked once in an exchange
 JOINED = const(16)
 TICK_S = 0.2
+# what only reading the credentials needs
+_CHAIN = ("fwnode.chain.genesis", "fwnode.chain.head", "fwnode.chain.merkle")
+OPENING = ("fwnode.credentials", "fwnode.trust.root") + _CHAIN
 
 
 class Own:
@@ -47,6 +47,16 @@ class Own:
         return (self.verifier and self._files.read("running.m")) or b""
 
 
+class Parameters:
+    """What the roles need of genesis, without the code that has checked it."""
+
+    def __init__(self, genesis) -> None:  # type: ignore[no-untyped-def]
+        self.net = genesis.net
+        self.certified = genesis.certified
+        self.difficulty = genesis.difficulty
+        self.confirmations = genesis.confirmations
+
+
 class Neighbours:
     """The roles for `node`, fed by `door` (fwnode.broadcasts.Broadcasts). `run` ends when there is nothing to do."""
 
@@ -54,9 +64,9 @@ class Neighbours:
         self.node = node
         self.door = door
         self.counters = Counters(node.dropped)
-        self.asking: Asking | None = None
-        self.response: Response | None = None
-        self.ended: Response | None = None  # compared; n_i's own log is awaited for its block
+        self.asking = None  # fwnode.asking.Asking
+        self.response = None  # fwnode.roles.response.Response
+        self.ended = None  # one that has compared: n_i's own log is awaited for its block
         self.final = b""
         self.due = 0
         self.lock = asyncio.Lock()
@@ -70,10 +80,7 @@ class Neighbours:
 
     async def run(self) -> None:
         """Do what waits, until nothing does, or until the board wants to check by itself."""
-        who = await Credentials(self.node).read()
-        self.me, self.root, self.genesis = who.me, who.root, who.genesis
-        self.authority = Authority(who.root, who.genesis.certified, CERTIFICATES)
-        self.own = Own(self.node)
+        await self._open()
         since = ticks_ms()
         while True:
             if await self._turn():
@@ -81,7 +88,7 @@ class Neighbours:
                     since = ticks_ms()
                 continue
             idle_ms = ticks_diff(ticks_ms(), since)
-            if not self._engaged() and (self.door.closing or idle_ms > LINGER_MS):
+            if not self._engaged() and (self.door.closing or self.door.chain_waits or idle_ms > LINGER_MS):
                 return
             if self.door.closing and self.door.asked is None and idle_ms > GRACE_MS:
                 return
@@ -91,6 +98,21 @@ class Neighbours:
                 pass
             self.door.work.clear()
 
+    async def _open(self) -> None:
+        who = await Credentials(self.node).read()
+        self.me = who.me
+        self.genesis = Parameters(who.genesis)
+        self.authority = Authority(Signers(who.root), self.genesis.certified, CERTIFICATES)
+        self.own = Own(self.node)
+        del who
+        forget(
+            "fwnode.credentials",
+            "fwnode.chain.genesis",
+            "fwnode.chain.head",
+            "fwnode.chain.merkle",
+            "fwnode.trust.root",
+        )
+
     def _engaged(self) -> bool:
         asking = self.asking is not None and not self.asking.idle
         return asking or self.response is not None or self.ended is not None
@@ -99,6 +121,8 @@ class Neighbours:
         """One thing that waits; whether there was one."""
         door = self.door
         if door.asked is not None and (self.asking is None or self.asking.over):
+            from fwnode.asking import Asking
+
             self.asking = Asking(self, door.asked)
             await self.asking.begin()
         elif door.queue:
@@ -108,8 +132,9 @@ class Neighbours:
         elif self.response is not None and ticks_diff(ticks_ms(), self.due) >= 0:
             await self._carry(await self._step(self.response.elapsed()))
         elif self.ended is not None and (self.final or ticks_diff(ticks_ms(), self.due) >= 0):
-            await self._block()
-        elif not self._engaged_as_n_j() and not door.closing and door.due() is not None:
+            door.logs = self.ended.confirmations.logs + [self.final]  # for the block of this C2-2
+            self.ended, self.final = None, b""
+        elif not self._engaged_as_n_j() and not (door.closing or door.chain_waits) and door.due() is not None:
             await self._respond(door.waiting.pop(door.due()))
         else:
             return False
@@ -124,10 +149,8 @@ class Neighbours:
         try:
             if kind == b"join_verification":
                 await self._joined(received, data, ip)
-            elif kind == b"verification_log":
-                await self._logged(received, data, ip)
             else:
-                await self._announced(data, ip)
+                await self._logged(received, data, ip)
         except FwError as error:
             self.counters.drop(error)
 
@@ -136,6 +159,8 @@ class Neighbours:
             await self._step(self.asking.fellows.receive(data))
             self.asking.joined()
             return
+        from fwnode.roles.confirming import Confirming
+
         works = self.door.works
         confirming = Confirming(
             self.me,
@@ -147,7 +172,7 @@ class Neighbours:
             Replays(self.door.replays),
             lambda public: works.take(public, ip),
         )
-        actions = await drive(confirming.receive(data))
+        actions = await self._step(confirming.receive(data))
         if actions:
             self.door.joined.append(join["id"])
             del self.door.joined[:-JOINED]
@@ -177,30 +202,18 @@ class Neighbours:
         if self.ended is not None and log["req"] == log["from"] == self.ended.ask["from"]:
             self.final = data
 
-    async def _announced(self, data: bytes, ip: str) -> None:
-        """A block's announcement: its work first, then the signature over the message that names the port."""
-        from fwnode.chain import header
-        from fwnode.chain.head import Head
-        from fwnode.trust import Untrusted
-
-        received = message.parse(data)
-        head = Head(received["block"], self.me.net)
-        header.check_work(head.head, self.genesis.difficulty)
-        public, _ = self.authority.claim(head.body)
-        if not await drive(message.verify(received, public)):
-            raise Untrusted("signature", "block: wrong signature")
-        await self.node.ledger.take_head(received["block"], (ip, received["port"]), self)
-
     # n_j
 
     async def _respond(self, entry: list) -> None:
         """C2 step 2: a request's quiet while is over."""
+        from fwnode.roles.response import OVER, Response
+
         ip, data, _, quiet = entry
         response = Response(self.me, self.own, self.genesis, self.authority, self.node.clock, self.counters)
         try:
             asked = message.parse(data)
             public = claimed(asked, asked["r"], self.genesis.certified)
-            if not self.door.curves.take(public, ip) or not self.may_connect(ip):
+            if not self.door.curves.take(public, ip) or not may_connect(self.door.connected, ip):
                 return self.counters.count("busy")
             response.consider(data, (ip, asked["port"]), 0)
             if quiet and await drive(response.receive(quiet)):
@@ -223,7 +236,7 @@ class Neighbours:
         return None
 
     async def _step(self, steps) -> list:  # type: ignore[no-untyped-def]
-        """Drive a machine; two messages that arrive together come one after the other."""
+        """Drive a machine; two messages that arrive together come one after the other, as the heap wants it too."""
         async with self.lock:
             return await drive(steps)  # type: ignore[no-any-return]
 
@@ -245,7 +258,9 @@ class Neighbours:
                 await self._over(response, action[1], action[2])
         return reply
 
-    async def _over(self, response: Response, outcome: str, why: str) -> None:
+    async def _over(self, response, outcome: str, why: str) -> None:  # type: ignore[no-untyped-def]
+        from fwnode.roles.response import OUTDATED
+
         self.response = None
         self.node.hooks.state("answered-fellow", outcome=outcome, why=why, request=response.ask["from"].hex())
         if outcome == ANSWERED and response.confirmations is not None:
@@ -254,10 +269,10 @@ class Neighbours:
         elif outcome == OUTDATED:
             await self._outdated(response)
 
-    async def _outdated(self, response: Response) -> None:
+    async def _outdated(self, response) -> None:  # type: ignore[no-untyped-def]
         """C2-1 steps 7 to 14: ask a verification node for M and L; where none can be reached, n_i (addition 9)."""
         from fwnode.fetching import fetch
-        from fwnode.roles.newer import C2_1
+        from fwnode.roles.handing import C2_1
 
         fellow = (response.ask["from"], response.asker, response.source)
         found = await fetch(self, C2_1, response.r, fellow)
@@ -265,26 +280,7 @@ class Neighbours:
             self.node.offered = found
             self.node.wake.set()
 
-    async def _block(self) -> None:
-        """The block of a C2-2: its confirmations, and n_i's own log when it came."""
-        ended, final = self.ended, self.final
-        self.ended, self.final = None, b""
-        from fwnode.blockmaking import make
-
-        await make(self, ended.confirmations.logs, final)  # type: ignore[union-attr]
-
     # connections
-
-    def may_connect(self, ip: str) -> bool:
-        """One connection to an address in ten seconds, where a datagram alone named it (addition 10)."""
-        seen, now = self.door.connected, ticks_ms()
-        for one in list(seen):
-            if ticks_diff(now, seen[one]) >= CONNECT_MS:
-                del seen[one]
-        if ip in seen or len(seen) >= 16:
-            return False
-        seen[ip] = now
-        return True
 
     async def _send(self, source: tuple, data: bytes) -> None:
         try:

@@ -3,19 +3,15 @@
 import asyncio
 
 from fwnode.broadcasts import Broadcasts
-from fwnode.compat import drive, forget, randbelow, random_int, tidy
+from fwnode.compat import randbelow, tidy
 from fwnode.errors import FwError
 from fwnode.found import Found
 from fwnode.ledger import Ledger
 from fwnode.net.listener import Listener
 from fwnode.rare import Rare
 from fwnode.sharing import Sharing
-from fwnode.update import RARE, ImageError, Refused, SlotError
-from fwnode.wire.bencode import decode_dict, encode
 
-TRIAL_TRIES = 5  # checks that a new release gets to reach somebody
-EXCHANGE = "exchange"  # the file with what the log after an update must name
-# what only an exchange needs, and what only an update needs
+# what only an exchange needs
 CHECKING = (
     "fwnode.checking",
     "fwnode.exchange",
@@ -23,7 +19,8 @@ CHECKING = (
     "fwnode.neighbours",
     "fwnode.asking",
     "fwnode.fetching",
-    "fwnode.blockmaking",
+    "fwnode.blocks",
+    "fwnode.wrapping",
     "fwnode.unsent",
     "fwnode.headers",
     "fwnode.chain",
@@ -33,7 +30,7 @@ CHECKING = (
     "fwnode.wire.fields",
     "fwnode.crypto",
 )
-UPDATING = ("fwnode.swarm.download", "fwnode.swarm.pieces", "fwnode.swarm.dial", "fwnode.swarm.webseed") + RARE
+UPDATING = ("fwnode.updating",)
 
 
 class Node:
@@ -54,11 +51,19 @@ class Node:
         self.wake = asyncio.Event()
         self.turn = asyncio.Lock()  # C1 and C2 are loaded one at a time
         self.rare = Rare(CHECKING)
+        self.update_code = Rare(UPDATING)
         self.offered: Found | None = None  # a newer release that C2-1 told of
         self.sharing = Sharing(self)
         self.ledger = Ledger(self)
         self.broadcasts = Broadcasts(self)
         self.tasks: list = []
+
+    async def run_guarded(self) -> None:
+        """`run`, and a new beginning after whatever ended it."""
+        try:
+            await self.run()
+        except Exception as error:  # noqa: BLE001 - whatever it was: nobody can reach this board
+            await begin_anew(self.hooks, self.config, self.reset, error)
 
     async def run(self) -> None:
         """Prove a new release on trial, then check, sleep, and check again."""
@@ -66,9 +71,8 @@ class Node:
         await listener.start()
         if self.lan is not None:
             self.tasks = [asyncio.create_task(self.broadcasts.listen()), asyncio.create_task(self.broadcasts.serve())]
-        if self.boot.trial:
-            await self._trial()
-        self._say_outcome()
+        if self.boot.trial or self.boot.outcome is not None:
+            await self._prove()
         if self.boot.update_only:
             self.hooks.state("update-only", version=self.boot.version)
         else:
@@ -83,6 +87,17 @@ class Node:
             except asyncio.TimeoutError:
                 pass
             self.wake.clear()
+
+    async def _prove(self) -> None:
+        """The first boot of a release, or the one after it failed."""
+        with self.update_code:
+            from fwnode import updating
+
+            if self.boot.trial:
+                await updating.prove(self)
+            if self.boot.outcome is not None:
+                updating.say_outcome(self)
+            del updating
 
     def check_now(self) -> None:
         """Check without waiting for the next turn."""
@@ -115,9 +130,9 @@ class Node:
             found, self.offered = self.offered, None
             if found is None:
                 self.hooks.state("checking", version=self.boot.version)
-                found = await self._ask()
+                found = await self.ask()
             return await self._follow(found)
-        except FwError as error:
+        except (FwError, MemoryError) as error:
             self.hooks.state("error", what="check", why=str(error))
             return False
         finally:
@@ -130,7 +145,12 @@ class Node:
             return False
         if found.by_node:
             self.answered_s = self.clock.uptime_s()
-        await self._log_outcome()
+        if self.boot.outcome is not None:
+            with self.update_code:
+                from fwnode.updating import log_outcome
+
+                await log_outcome(self)
+                del log_outcome
         if found.url:
             await self.ledger.sync(found.url)
         if found.release is None:
@@ -138,10 +158,14 @@ class Node:
             self.hooks.state(found.outcome, version=self.boot.version, why=found.why, case=found.case, **counted)
         else:
             async with self.turn:
-                await self._update(found)
+                with self.update_code:
+                    from fwnode.updating import update
+
+                    await update(self, found)
+                    del update
         return True
 
-    async def _ask(self) -> Found:
+    async def ask(self) -> Found:
         """C1; where no verification node answers, C2."""
         async with self.turn:
             found = await self._exchange()
@@ -153,12 +177,12 @@ class Node:
 
     async def _exchange(self) -> Found:
         with self.rare:
-            checker = await self._checker()
+            checker = await self.checker()
             found = await checker.exchange()
             checker = None
         return found  # type: ignore[no-any-return]
 
-    async def _checker(self):  # type: ignore[no-untyped-def]
+    async def checker(self):  # type: ignore[no-untyped-def]
         """The loaded part of a check; whoever takes it does so `with self.rare`."""
         tidy(2048)
         from fwnode.checking import Checker
@@ -168,117 +192,15 @@ class Node:
         await checker.open()
         return checker
 
-    async def _tell(self, row: dict) -> None:
+    async def tell(self, row: dict) -> None:
         with self.rare:
-            checker = await self._checker()
+            checker = await self.checker()
             await checker.tell(row)
             checker = None
 
-    # updating
 
-    async def _update(self, found) -> None:  # type: ignore[no-untyped-def]
-        release = found.release
-        if found.repair:
-            self.hooks.state("tampered", version=release.version, verifier=found.row["h"].hex())
-        self.hooks.state(
-            "offered", version=release.version, repair=found.repair, peers=len(found.peers), case=found.case
-        )
-        row = dict(found.row)
-        row["o"] = b"repaired" if found.repair else b"updated"
-        row["v"] = release.version.encode()
-        row["h"] = release.verifier
-        try:
-            await self._install(release, found.peers, row)
-        except Refused as error:
-            self.hooks.state("refused", version=release.version, reason=error.reason, why=str(error))
-        except FwError as error:
-            self.hooks.state("failed", version=release.version, why=str(error))
-            if not found.repair:  # an exchange has one log, and this one's says "tampered" already
-                row["o"] = b"failed"
-                await self._tell(row)
-        finally:
-            forget(*UPDATING)
-
-    async def _install(self, release, peers: list, row: dict) -> None:  # type: ignore[no-untyped-def]
-        tidy(2048)
-        from fwnode.update.install import Install
-
-        config = self.config
-        install = Install(self.boot, release, config.model, config.platform, self.clock.now(), self.clock.uptime_s())
-        if not self.hooks.may_update(release):
-            self.hooks.state("held", version=release.version)
-            return
-        try:
-            if row["o"] == b"repaired":
-                await drive(install.salvage())
-            await self.sharing.download(release, install.storage, peers)
-            await drive(install.finish())
-        except (ImageError, SlotError):
-            install.reject()
-            raise
-        self.boot.files.write(EXCHANGE, encode(row))
-        self.hooks.state("installed", version=release.version, slot=install.place)
-        self.reset()
-
-    # the first boot of a release
-
-    async def _trial(self) -> None:
-        """Self-test, then somebody must answer; else reset, and the boot loader goes back."""
-        version = self.boot.version
-        if not self.boot.genuine:
-            self.give_up("image")
-            return
-        passed = self.hooks.self_test()
-        self.hooks.state("self-test", version=version, passed=passed)
-        if not passed:
-            self.give_up("check")
-            return
-        for _ in range(TRIAL_TRIES):
-            found = await self._ask()
-            if found.answered:
-                self.boot.confirm()
-                self.hooks.state("confirmed", version=version, slot=self.boot.place)
-                return
-            await asyncio.sleep(1)
-        self.give_up("network")
-
-    def give_up(self, reason: str) -> None:
-        """The release on trial failed, for `reason`: reset, and the boot loader goes back to the old one."""
-        self.boot.fail(reason)
-        self.hooks.state("giving-up", version=self.boot.version, reason=reason)
-        self.reset()
-
-    def _say_outcome(self) -> None:
-        """Tell what became of the last release: it runs and is confirmed, or it was rolled back."""
-        if self.boot.outcome is not None:
-            kind, version, reason = self.boot.outcome
-            row = self._installed()
-            repaired = kind == "updated" and row is not None and row["o"] == b"repaired"
-            self.hooks.state("repaired" if repaired else kind.replace("_", "-"), version=version, why=reason)
-
-    def _installed(self):  # type: ignore[no-untyped-def]
-        """The row that the last installation left for its log, None when there is none for this outcome."""
-        raw = self.boot.files.read(EXCHANGE)
-        row = decode_dict(raw, EXCHANGE, 512) if raw else None
-        return row if row is not None and row["v"].decode() == self.boot.outcome[1] else None
-
-    async def _log_outcome(self) -> None:
-        """Log it, once somebody has answered and told the time."""
-        if self.boot.outcome is None:
-            return
-        row = self._installed()
-        if row is not None:
-            await self._tell(self._final(row, self.boot.outcome[0]))
-        self.boot.told()
-        self.boot.files.remove(EXCHANGE)
-        forget(*RARE)
-
-    def _final(self, row: dict, kind: str) -> dict:
-        """The log's row after the reset. An exchange has one log: a repair's said "tampered" already, and the one that
-        proved the repair says "current", so what became of the repair is logged under a new request ID.
-        """
-        if row["o"] == b"repaired":
-            row["r"] = random_int(63)
-        if kind != "updated":
-            row["o"] = b"rolled-back"
-        return row
+async def begin_anew(hooks, config, reset, error: Exception) -> None:  # type: ignore[no-untyped-def]
+    """Tell of `error`, and reset a while later: who has a cable in can step in meanwhile."""
+    hooks.state("error", what="node", why=repr(error))
+    await asyncio.sleep(config.retry_s)
+    reset()

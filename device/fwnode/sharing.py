@@ -13,7 +13,7 @@ class Sharing:
         self.node = node
         self.router = Router()
         self.seeder: Seeder | None = None
-        self.buffers = Buffers()
+        self.buffers = Buffers(0)
         self.peer_id = new_peer_id()
 
     async def on_peer(self, reader, writer, ip: str) -> None:  # type: ignore[no-untyped-def]
@@ -49,6 +49,7 @@ class Sharing:
         from fwnode.swarm.download import Download
 
         tidy()
+        self.buffers.grow(Download.sources)
         fetch = Download(
             release,
             storage,
@@ -69,6 +70,7 @@ class Sharing:
         finally:
             self.router.remove(fetch)
             await fetch.close()
+            self.buffers.shrink()
         down = {ip: counts[0] for ip, counts in fetch.stats.items() if counts[0]}
         up = {ip: counts[1] for ip, counts in fetch.stats.items() if counts[1]}
         self.node.hooks.state("downloaded", version=release.version, size=release.size, down=down, up=up)

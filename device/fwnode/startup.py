@@ -13,15 +13,20 @@ from fwnode.config import ConfigError, load
 from fwnode.errors import FwError
 from fwnode.net import wifi
 from fwnode.net.lan import Lan
-from fwnode.node import CHECKING, TRIAL_TRIES, UPDATING, Node
+from fwnode.node import CHECKING, UPDATING, Node, begin_anew
+from fwnode.swarm.router import PEERING
 from fwnode.update.boot import Boot
 from fwnode.update.files import FileStore
 from fwnode.update.keys import KeyStore
 from fwnode.update.slots import Slots
+from fwnode.updating import DOWNLOADING, TRIAL_TRIES, give_up
 
 
-async def main(app) -> None:  # type: ignore[no-untyped-def]
-    """Start and run application and node. The application needs neither: it runs without provisioning or network."""
+async def start(app):  # type: ignore[no-untyped-def]
+    """The node of this board, joined to its network, the application running beside it; None without provisioning.
+
+    The application needs neither: without provisioning it has run to its end here. Raises FwError.
+    """
     try:
         config = load()
     except ConfigError as error:
@@ -29,7 +34,7 @@ async def main(app) -> None:  # type: ignore[no-untyped-def]
         work = Application(app, False).main(None)
         if work is not None:
             await work
-        return
+        return None
     hooks = Application(app, config.events)
     try:
         node = await build(config, hooks)
@@ -37,11 +42,9 @@ async def main(app) -> None:  # type: ignore[no-untyped-def]
         if work is not None:
             hooks.task = asyncio.create_task(work)  # CPython's event loop does not keep it by itself
         await join(node)
-        await node.run()
+        return node
     except Exception as error:  # noqa: BLE001 - whatever it was: nobody can reach this board, so it begins anew
-        hooks.state("error", what="node", why=repr(error))
-        await asyncio.sleep(config.retry_s)  # who has a cable in can step in meanwhile
-        reset()
+        await begin_anew(hooks, config, reset, error)
 
 
 def reset() -> None:
@@ -73,7 +76,7 @@ async def join(node) -> None:  # type: ignore[no-untyped-def]
             node.hooks.state("offline", why=str(error))
             tries += 1
             if boot.trial and tries >= TRIAL_TRIES:
-                node.give_up("network")
+                give_up(node, "network")
             await asyncio.sleep(config.retry_s)
     node.local = node.ip if node.ip.startswith("127.") else None
     if config.group:
@@ -94,11 +97,14 @@ async def join(node) -> None:  # type: ignore[no-untyped-def]
 def warm_up() -> None:
     """Load and let go what only a check or an update needs (see above)."""
     tidy(2048)
-    import fwnode.blockmaking
+    import fwnode.asking
+    import fwnode.blocks
     import fwnode.checking
     import fwnode.fetching
     import fwnode.neighbours
+    import fwnode.roles.confirming
+    import fwnode.roles.response
     import fwnode.swarm.download
     import fwnode.update.install  # noqa: F401
 
-    forget(*CHECKING, *UPDATING)
+    forget(*CHECKING, *UPDATING, *DOWNLOADING, *PEERING)

@@ -29,13 +29,6 @@ class Clock:
         pass
 
 
-class Always:
-    """A budget without end."""
-
-    def take(self):
-        return True
-
-
 class Own:
     """What n_j runs."""
 
@@ -90,8 +83,7 @@ class Exchange:
             Counters(),
             lambda model, version: verifier,
             Replays(),
-            Always(),
-            Always(),
+            lambda public: True,
         )
 
     def join(self):

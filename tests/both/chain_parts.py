@@ -5,8 +5,8 @@ from fwnode.chain import block as blocks
 from fwnode.chain import genesis as geneses
 from fwnode.chain import head
 from fwnode.chain.authority import Authority
+from fwnode.chain.log import Log
 from fwnode.chain.pow import confirm
-from fwnode.chain.record import Log
 from fwnode.compat import MICROPYTHON
 from fwnode.trust import cert, root
 from fwnode.wire import message

@@ -4,9 +4,10 @@ from c2_parts import FALSE, GENUINE, Exchange, R
 from chain_parts import TIME
 from fwnode import crypto
 from fwnode.crypto import sha256
+from fwnode.gate import MEMBERS, Gate, may_connect
 from fwnode.roles.identity import Identity
 from fwnode.roles.log import ANSWERED
-from fwnode.roles.strangers import Budget, Replays
+from fwnode.roles.strangers import Replays
 from fwnode.trust import Untrusted
 from fwnode.wire import WireError, message
 from fwnode.wire.bencode import decode, encode
@@ -164,23 +165,55 @@ def test_a_confirming_node_checks_join_and_request_before_it_works():
     counted(node, join, "replay")
 
 
-def test_strangers_cost_at_most_one_curve_in_five_seconds_and_one_work_in_a_minute():
+def gate(now, every_ms=5000, burst=1, member_ms=1000):
+    return Gate(every_ms, burst, member_ms, lambda: now[0])
+
+
+def test_strangers_share_one_turn_in_five_seconds():
     now = [0]
-    budget = Budget(5000, lambda: now[0], lambda end, start: end - start)
-    assert budget.take() and not budget.take()
+    strangers = gate(now)
+    assert strangers.take(b"a", "10.0.0.1") and not strangers.take(b"b", "10.0.0.2")
     now[0] = 4999
-    assert not budget.take()
+    assert not strangers.take(b"c", "10.0.0.3")
     now[0] = 5000
-    assert budget.take()
+    assert strangers.take(b"c", "10.0.0.3") and not strangers.take(b"c", "10.0.0.3")
+
+
+def test_a_member_of_the_fleet_is_not_held_up_by_strangers():
+    now = [0]
+    strangers = gate(now)
+    strangers.know(b"member", "10.0.0.9")
+    assert strangers.take(b"a", "10.0.0.1") and not strangers.take(b"b", "10.0.0.2")
+    assert strangers.take(b"member", "10.0.0.9") and not strangers.take(b"member", "10.0.0.9")
+    now[0] = 1000
+    assert not strangers.take(b"member", "10.0.0.1")  # its key in somebody else's message
+    assert strangers.take(b"member", "10.0.0.9")
+    for number in range(2 * MEMBERS):
+        strangers.know(b"%d" % number, "10.0.0.8")
+    assert strangers.members == MEMBERS
+
+
+def test_a_board_that_asked_itself_lets_the_answers_in():
+    now = [0]
+    strangers = gate(now, burst=4)
+    strangers.expect(3)
+    assert sum(strangers.take(b"%d" % number, "10.0.0.1") for number in range(20)) == 7
+    strangers.expect(1000)
+    assert sum(strangers.take(b"%d" % number, "10.0.0.1") for number in range(20)) == 8
+
+
+def test_one_connection_to_an_address_that_a_datagram_named():
+    seen = {}
+    assert may_connect(seen, "10.0.0.1") and not may_connect(seen, "10.0.0.1") and may_connect(seen, "10.0.0.2")
+
+
+def test_a_proof_of_work_has_a_budget_of_its_own():
     exchange, join = joined()
     node = exchange.confirming(3)
-    node.curves = Budget(5000, lambda: 0, lambda end, start: end - start)
-    node.works = Budget(60000, lambda: 0, lambda end, start: end - start)
-    assert run(node.receive(join))
-    other = Exchange(exchange.network)
-    other.n_j.r = 0
-    node.replays = Replays()
+    asked = []
+    node.may_work = lambda public: asked.append(public) or False
     counted(node, join, "busy")
+    assert asked == [exchange.me(2).public]
 
 
 def test_quiet_c2_n_j_gives_up_when_n_i_says_that_it_is_answered():

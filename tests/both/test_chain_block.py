@@ -9,8 +9,8 @@ from fwnode.chain import block as blocks
 from fwnode.chain import header as headers
 from fwnode.chain.authority import Authority
 from fwnode.chain.head import MAX_BLOCK, Head, Link
+from fwnode.chain.log import Log
 from fwnode.chain.pow import mine
-from fwnode.chain.record import Log
 from fwnode.trust import Untrusted
 from fwnode.trust.cert import Certificate
 from fwnode.trust.root import Root

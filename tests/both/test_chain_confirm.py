@@ -4,8 +4,8 @@ from chain_parts import MODEL, TIME, Network, key
 from fwnode import crypto
 from fwnode.chain import ChainError, block
 from fwnode.chain.confirm import Confirmations
+from fwnode.chain.log import Log
 from fwnode.chain.pow import confirm
-from fwnode.chain.record import Log
 from fwnode.trust import Untrusted
 from fwnode.wire import WireError, message
 from fwnode.wire.bencode import decode, encode

@@ -4,7 +4,8 @@ from chain_parts import DIFFICULTY, MODEL, TIME, Network, key
 from fwnode import crypto
 from fwnode.chain import ChainError, checkpoint, header, pow, proof
 from fwnode.chain import block as blocks
-from fwnode.chain.record import MAX_LOG, Log, ReleaseRecord
+from fwnode.chain.log import MAX_LOG, Log
+from fwnode.chain.record import ReleaseRecord
 from fwnode.trust import Untrusted
 from fwnode.trust.document import signed_bytes
 from fwnode.wire import WireError, message

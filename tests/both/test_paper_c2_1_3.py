@@ -6,8 +6,9 @@ M and L come from a real verification node; and once from the fellow itself, whe
 import world as worlds
 from c2_parts import Exchange, Own, R
 from fwnode.roles import END, SEND, UPDATE
+from fwnode.roles.handing import C2_1, C2_3
 from fwnode.roles.identity import Counters
-from fwnode.roles.newer import C2_1, C2_3, Newer
+from fwnode.roles.newer import Newer
 from fwnode.roles.response import OUTDATED
 from fwnode.wire import message
 from support import run

@@ -13,7 +13,8 @@ from fwnode.chain import checkpoint, header, proof
 from fwnode.chain.genesis import Genesis
 from fwnode.chain.head import Head
 from fwnode.chain.headers import FILE_SIZE, HeaderChain
-from fwnode.chain.record import Log, ReleaseRecord, release_record
+from fwnode.chain.log import Log
+from fwnode.chain.record import ReleaseRecord, release_record
 from fwnode.compat import run
 from fwnode.errors import FwError
 from fwnode.wire.bencode import decode, encode

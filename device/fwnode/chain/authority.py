@@ -6,21 +6,39 @@ In a network whose genesis says `enrolment = open` any key counts, as in the pap
 
 from fwnode.chain import ChainError
 from fwnode.compat import const
+from fwnode.crypto import sha256
 from fwnode.trust import Untrusted
 from fwnode.trust.cert import Certificate
 from fwnode.wire.message import key_id
 
-KEPT = const(4)  # certificates kept parsed; the signature of a good one is not checked again
+KEPT = const(4)  # certificates remembered; the signature of a good one is not checked again
+
+
+class Signers:
+    """What an Authority wants of a trust root; a board that only listens has no room for the rest."""
+
+    def __init__(self, root) -> None:  # type: ignore[no-untyped-def]
+        self.number = root.number
+        self.nodes = root.nodes
+        self.revoked = root.revoked
+        self._enrolment = root.enrolment
+
+    def enrolment_key(self, signer: bytes) -> bytes | None:
+        """As fwnode.trust.root.Root has it."""
+        for public in self._enrolment:
+            if key_id(public) == signer and signer not in self.revoked:
+                return public  # type: ignore[no-any-return]
+        return None
 
 
 class Authority:
-    """The rules of one trust root; `certified` is the genesis's enrolment."""
+    """The rules of one trust root (or its Signers); `certified` is the genesis's enrolment."""
 
     def __init__(self, root, certified: bool, kept: int = KEPT) -> None:  # type: ignore[no-untyped-def]
         self.root = root
         self.certified = certified
         self._kept = kept
-        self._known = {}  # type: dict[bytes, list]
+        self._known = {}  # type: dict[bytes, _Known]
 
     def node(self, sender: dict) -> bool:
         """Whether the sender (its `cert` or `pu`) claims to be a verification node of the root."""
@@ -34,7 +52,7 @@ class Authority:
         if ("pu" in sender) == ("cert" in sender):
             raise ChainError("cert", "one of cert and pu expected")
         if "cert" in sender:
-            return self._certificate(sender["cert"])[0].public, False
+            return self._certificate(sender["cert"]).public, False
         public = sender["pu"]
         if key_id(public) in self.root.revoked:
             raise Untrusted("revoked", "the key is revoked by root {}".format(self.root.number))
@@ -51,21 +69,31 @@ class Authority:
         if data is None:
             return
         known = self._certificate(data)
-        certificate, good = known
-        if model is not None and certificate.model != model:
-            raise Untrusted("certificate", "a certificate for {}, not for {}".format(certificate.model, model))
-        if not good:
-            yield from certificate.check(self.root, at)
-            known[1] = True
-        elif at is not None and at > certificate.expires:
-            raise Untrusted("expired", "certificate: expired at {}, now {}".format(certificate.expires, at))
+        if model is not None and known.model != model:
+            raise Untrusted("certificate", "a certificate for {}, not for {}".format(known.model, model))
+        if not known.good:
+            yield from Certificate(data).check(self.root, at)
+            known.good = True
+        elif at is not None and at > known.expires:
+            raise Untrusted("expired", "certificate: expired at {}, now {}".format(known.expires, at))
 
-    def _certificate(self, data: bytes) -> list:
-        """[the parsed certificate, whether its signature was found good], kept for the next time."""
-        known = self._known.get(data)
+    def _certificate(self, data: bytes) -> "_Known":
+        """What is known of a certificate, kept for the next time."""
+        digest = sha256(data)[:16]
+        known = self._known.get(digest)
         if known is None:
-            known = [Certificate(data), False]
+            known = _Known(Certificate(data))
             if len(self._known) >= self._kept:
                 self._known.clear()
-            self._known[data] = known
+            self._known[digest] = known
         return known
+
+
+class _Known:
+    """What is kept of a certificate: far less than it takes itself."""
+
+    def __init__(self, certificate: Certificate) -> None:
+        self.model = certificate.model
+        self.public = certificate.public
+        self.expires = certificate.expires
+        self.good = False  # its signature was checked

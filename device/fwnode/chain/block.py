@@ -9,8 +9,9 @@ then the logs, then the release record. The header's size counts the header and 
 from fwnode.chain import ChainError, merkle
 from fwnode.chain import header as headers
 from fwnode.chain.head import MAX_BLOCK, MAX_COUNTER, Head, Link
+from fwnode.chain.log import Log
 from fwnode.chain.pow import mine
-from fwnode.chain.record import Log, ReleaseRecord
+from fwnode.chain.record import ReleaseRecord
 from fwnode.compat import const
 from fwnode.crypto import steps
 from fwnode.trust.document import BYTES, INT, LIST, only, take

@@ -8,7 +8,7 @@ belong here costs no signature and no certificate.
 """
 
 from fwnode.chain import ChainError
-from fwnode.chain.record import CONFIRMED, Log
+from fwnode.chain.log import CONFIRMED, Log
 
 
 class Confirmations:

@@ -10,6 +10,7 @@ import hashlib
 import struct
 
 from fwnode.chain import ChainError
+from fwnode.chain.pow import target
 from fwnode.compat import const
 
 SIZE = const(88)
@@ -73,13 +74,6 @@ def decode(data: bytes) -> Header:
 def hash_of(data: bytes) -> bytes:
     """The hash of an encoded header."""
     return hashlib.sha256(data).digest()
-
-
-def target(difficulty: int) -> bytes:
-    """What a hash must be below, as bytes that compare like the numbers do."""
-    if difficulty == 1:
-        return b"\xff" * 33  # above every hash of 32 bytes
-    return ((1 << 256) // difficulty).to_bytes(32, "big")
 
 
 def check_work(data: bytes, difficulty: int) -> bytes:

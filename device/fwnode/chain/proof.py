@@ -14,7 +14,8 @@ from fwnode.chain.authority import Authority
 from fwnode.chain.checkpoint import MAX_CHECKPOINT, Checkpoint
 from fwnode.chain.head import Head
 from fwnode.chain.inclusion import MAX_INCLUSION, Inclusion, inclusion
-from fwnode.chain.record import Log, ReleaseRecord
+from fwnode.chain.log import Log
+from fwnode.chain.record import ReleaseRecord
 from fwnode.trust.document import BYTES, LIST, only, take
 from fwnode.trust.root import Root
 from fwnode.wire.bencode import decode_dict, encode

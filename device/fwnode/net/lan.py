@@ -5,16 +5,17 @@ A datagram stays below 1,200 bytes, since an ESP32 does not put IPv4 fragments t
 
 import asyncio
 import errno
+import hashlib
 import socket
 
 from fwnode.compat import MICROPYTHON, const
-from fwnode.crypto import sha256
 from fwnode.net import NetError
 from fwnode.net.tcp import address
 
 MAX_DATAGRAM = const(1200)
 REPEATS = const(3)
 SEEN = const(64)  # datagrams remembered, so that repeats cost one hash
+DIGEST = const(8)  # bytes of each one's hash
 REPEAT_MS = const(60)
 IP_MULTICAST_IF = const(32)  # Linux's number; only loopback needs it
 
@@ -51,7 +52,9 @@ class Lan:
         """Open both sockets; raises NetError."""
         self.group = _where(group, port)
         self.dropped = 0
-        self._seen: list = []
+        self._seen = bytearray(DIGEST * SEEN)
+        self._next = 0
+        self._room: bytearray | None = bytearray(MAX_DATAGRAM + 1)
         interface = _packed("127.0.0.1" if local and local.startswith("127.") else local or "0.0.0.0")
         try:
             self._in = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -89,11 +92,17 @@ class Lan:
         """(datagram, sender's IP) of the next message that was not just seen."""
         while True:
             await _readable(self._in)
+            self._room = None  # kept for this moment: a heap in pieces has no other place for a whole datagram
             try:
                 data, raw = self._in.recvfrom(MAX_DATAGRAM + 1)
+                self._room = bytearray(MAX_DATAGRAM + 1)
             except OSError as error:
                 if error.errno != errno.EAGAIN:
                     raise NetError("multicast: {}".format(error))
+                continue
+            except MemoryError:
+                self.dropped += 1
+                await asyncio.sleep(REPEAT_MS / 1000)  # it is sent three times
                 continue
             if len(data) > MAX_DATAGRAM or not data:
                 self.dropped += 1
@@ -102,10 +111,9 @@ class Lan:
                 return data, address(raw)[0]
 
     def _new(self, data: bytes) -> bool:
-        digest = sha256(data)[:8]
-        if digest in self._seen:
+        digest = hashlib.sha256(data).digest()[:DIGEST]
+        if self._seen.find(digest) >= 0:
             return False
-        self._seen.append(digest)
-        if len(self._seen) > SEEN:
-            self._seen.pop(0)
+        self._seen[self._next : self._next + DIGEST] = digest
+        self._next = (self._next + DIGEST) % len(self._seen)
         return True

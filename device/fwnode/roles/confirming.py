@@ -4,7 +4,7 @@ It knows a verifier when it runs that firmware itself and has computed it, or ha
 """
 
 from fwnode.chain import pow as work
-from fwnode.chain.record import CONFIRMED
+from fwnode.chain.log import CONFIRMED
 from fwnode.crypto import equal, sha256
 from fwnode.roles import BROADCAST
 from fwnode.roles.strangers import check_signed, check_time, claimed

@@ -8,7 +8,6 @@ from fwnode.chain import ChainError
 from fwnode.chain.confirm import Confirmations
 from fwnode.crypto import InvalidBox, equal, sha256
 from fwnode.roles import END, SEND
-from fwnode.roles.handing import Handing
 from fwnode.roles.log import CURRENT, FAILED
 from fwnode.roles.log import TAMPERED as TAMPERED_LOG
 from fwnode.roles.strangers import check_signed, claimed
@@ -18,7 +17,6 @@ from fwnode.wire import WireError, message
 MAX_JOINS = 4  # answerers whose joins are followed at once
 MAX_NEWER = 4
 MAX_HANDINGS = 4  # fellows with an older version that get M from here
-HAND_C2_1 = 3  # k of n_j's req_metadata
 
 
 class Fellow:
@@ -140,8 +138,10 @@ class Fellows:
         """C2-1 step 5: tell n_j that a higher version than v' exists, and be ready to hand it over (addition 9)."""
         self.older += 1
         if self.own is not None and len(self.handings) < MAX_HANDINGS:
+            from fwnode.roles.handing import C2_1, Handing  # rare
+
             request = self.request
-            self.handings.append(Handing(self.me, self.own, request.id, node, public, request.r, HAND_C2_1))
+            self.handings.append(Handing(self.me, self.own, request.id, node, public, request.r, C2_1))
         notice = message.new("notice_download", self.me.net, self.request.id, node, message.next_r(self.request.r, 2))
         notice["v"] = theirs
         return (yield from message.sign(self.me.private, notice))

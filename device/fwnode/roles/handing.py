@@ -10,6 +10,11 @@ from fwnode.roles.peers import pack
 from fwnode.trust import Untrusted
 from fwnode.wire import message
 
+# k of the req_metadata that asks for M without a ticket
+C2_3 = 2  # n_i's
+C2_1 = 3  # n_j's
+REPAIR = 4  # n_i's, that C2-2 found tampered: its steps took r + 2 and r + 3
+
 
 class Handing:
     """One fellow's req_metadata (r + k) and req_download (r + k + 2), each answered with the next r.

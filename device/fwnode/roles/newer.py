@@ -6,15 +6,12 @@ The one that is asked is a verification node, or, where none can be reached, the
 
 from fwnode.crypto import InvalidBox
 from fwnode.roles import END, SEND, UPDATE
+from fwnode.roles.handing import REPAIR
 from fwnode.roles.log import FAILED
 from fwnode.roles.peers import unpack
 from fwnode.trust import Untrusted, version
 from fwnode.trust.release import Release
 from fwnode.wire import WireError, message
-
-C2_3 = 2  # k of the first message, n_i's
-C2_1 = 3  # and n_j's
-REPAIR = 4  # and that of n_i that C2-2 found tampered
 
 METADATA = "metadata"
 DOWNLOAD = "download"

@@ -12,7 +12,6 @@ from fwnode.chain import ChainError
 from fwnode.chain.confirm import Confirmations
 from fwnode.crypto import InvalidBox, equal, sha256
 from fwnode.roles import BROADCAST, END, SEND
-from fwnode.roles.handing import Handing
 from fwnode.roles.log import ANSWERED
 from fwnode.roles.strangers import check_signed, check_time, claimed
 from fwnode.trust import Untrusted, version
@@ -29,9 +28,6 @@ CONFIRM_MS = 30000
 ANSWER_MS = 15000
 OUTDATED = "outdated"  # n_j learned of a newer version: the owner asks for it
 TAMPERED = "n_i is tampered"
-
-HAND_C2_3 = 2  # k of n_i's req_metadata
-HAND_REPAIR = 4  # the same after C2-2, whose steps took r + 2 and r + 3
 
 
 class Response:
@@ -53,7 +49,7 @@ class Response:
         self.ask: dict = {}
         self.source = None
         self.confirmations: Confirmations | None = None
-        self.handing: Handing | None = None
+        self.handing = None  # fwnode.roles.handing.Handing
 
     def consider(self, data: bytes, source, wait_ms: int) -> bool:  # type: ignore[no-untyped-def]
         """Steps 1 and 2, the cheap half: whether this request is to be answered after `wait_ms`.
@@ -97,7 +93,7 @@ class Response:
         self.wait_ms = ANSWER_MS
         self.state = NOTICED if theirs > ours else HANDING
         if self.state == HANDING:
-            self._hand(HAND_C2_3)
+            self._hand(False)
         return [(SEND, self.source, (yield from self._res_verchk()))]
 
     def _late(self) -> list:
@@ -108,11 +104,15 @@ class Response:
         short = "confirmations" if self.state == JOINED else "an answer of n_i"
         return self._end("failed", "no {} in time".format(short))
 
-    def _hand(self, k: int) -> None:
+    def _hand(self, repair: bool) -> None:
         """Addition 9: be ready to hand over one's own M."""
+        from fwnode.roles.handing import C2_3, REPAIR, Handing  # rare
+
         self.state = HANDING
         self.wait_ms = ANSWER_MS
-        self.handing = Handing(self.me, self.own, self.id, self.ask["from"], self.asker, self.r, k)
+        self.handing = Handing(
+            self.me, self.own, self.id, self.ask["from"], self.asker, self.r, REPAIR if repair else C2_3
+        )
 
     def receive(self, data: bytes, source=None):  # type: ignore[no-untyped-def]
         """Steps: a message of this exchange, or a broadcast log; what does not belong is only counted."""
@@ -218,13 +218,13 @@ class Response:
         actions = [(SEND, self.source, (yield from message.sign(self.me.private, reply)))]
         if equal(sealed["h"], self.own.verifier):
             return actions + self._end(ANSWERED, "")
-        self._hand(HAND_REPAIR)
+        self._hand(True)
         return actions
 
     def _handed(self, received: dict):  # type: ignore[no-untyped-def]
         self.wait_ms = ANSWER_MS
-        actions = yield from self.handing.receive(received, self.source)  # type: ignore[union-attr]
-        if self.handing.done:  # type: ignore[union-attr]
+        actions = yield from self.handing.receive(received, self.source)  # type: ignore[attr-defined]
+        if self.handing.done:  # type: ignore[attr-defined]
             actions += self._end(ANSWERED, "" if self.confirmations is None else TAMPERED)
         return actions
 

@@ -28,8 +28,24 @@ def new_peer_id() -> bytes:
 
 
 class Buffers:
-    """A node's buffers for uploads and downloads, taken once at its start: later a fragmented heap might deny them."""
+    """A node's buffers: for uploads once, at its start; for each source of a download for as long as that goes on (in
+    between, elliptic curves want the room). They are of one sector, so that a heap in pieces has them.
+    """
 
     def __init__(self, sources: int = 3) -> None:
         self.sectors = [memoryview(bytearray(SECTOR)) for _ in range(sources)]
         self.up = memoryview(bytearray(SECTOR + 13))  # a block's head and the first sector of it
+
+    def grow(self, sources: int) -> None:
+        """Take buffers for up to so many sources; raises MemoryError when there is not even one."""
+        while len(self.sectors) < sources:
+            try:
+                self.sectors.append(memoryview(bytearray(SECTOR)))
+            except MemoryError:
+                if not self.sectors:
+                    raise
+                break  # fewer peers at once
+
+    def shrink(self) -> None:
+        """Let go of them."""
+        self.sectors.clear()

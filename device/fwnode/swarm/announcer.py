@@ -56,7 +56,7 @@ class Announcer:
             for url in list(self.urls):
                 try:
                     peers, interval = await self._announce(url, self.announce_ms)
-                except (FwError, OSError, ValueError) as error:
+                except (FwError, OSError, ValueError, MemoryError) as error:
                     self.why = "{}: {}".format(url, error)
                     self.hub.event("tracker", url=url, error=str(error))
                     self.urls.remove(url)

@@ -2,12 +2,11 @@
 
 import asyncio
 
-from fwnode.compat import const
+from fwnode.compat import const, forget
 from fwnode.errors import FwError
-from fwnode.swarm import wire
-from fwnode.swarm.streams import recv_all
 
 HANDSHAKE_S = const(5)
+PEERING = ("fwnode.swarm.peer", "fwnode.swarm.wire", "fwnode.swarm.streams")  # loaded while somebody is connected
 
 
 class Router:
@@ -28,12 +27,21 @@ class Router:
 
     async def on_peer(self, reader, writer, ip: str) -> None:  # type: ignore[no-untyped-def]
         """Serve a connection whose first byte (0x13) is consumed; returns at its end and closes nothing."""
-        view = memoryview(bytearray(wire.HANDSHAKE - 1))
         try:
-            await asyncio.wait_for(recv_all(reader, view), HANDSHAKE_S)
-            info_hash, theirs = wire.parse_handshake(view)
-            hub = self.hubs.get(info_hash)
-            if hub:
-                await hub.serve(reader, writer, ip, theirs)
+            await self._serve(reader, writer, ip)
         except (FwError, OSError, asyncio.TimeoutError):
             pass  # a stranger's connection: it ends, and the node goes on
+        finally:
+            if not any(hub.peers or hub.missing for hub in self.hubs.values()):
+                forget(*PEERING)
+
+    async def _serve(self, reader, writer, ip: str) -> None:  # type: ignore[no-untyped-def]
+        from fwnode.swarm import wire
+        from fwnode.swarm.streams import recv_all
+
+        view = memoryview(bytearray(wire.HANDSHAKE - 1))
+        await asyncio.wait_for(recv_all(reader, view), HANDSHAKE_S)
+        info_hash, theirs = wire.parse_handshake(view)
+        hub = self.hubs.get(info_hash)
+        if hub:
+            await hub.serve(reader, writer, ip, theirs)

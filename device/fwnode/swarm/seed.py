@@ -7,10 +7,8 @@ address, announces. `Download` builds on it.
 import asyncio
 
 from fwnode.compat import const, randbelow, ticks_add, ticks_diff, ticks_ms
-from fwnode.swarm import Buffers, Violation, bitfield, wire
+from fwnode.swarm import Buffers, Violation, bitfield
 from fwnode.swarm.announcer import Announcer
-from fwnode.swarm.peer import Peer
-from fwnode.swarm.streams import send_all
 
 MAX_STATS = const(32)
 
@@ -112,6 +110,10 @@ class Seeder:
         """Take a connection whose handshake has been read; returns when and why it has ended, and closes nothing."""
         if not self.welcome(ip, theirs, dialled):
             return "not welcome"
+        from fwnode.swarm import wire  # see fwnode.swarm.router: there is a peer, so these are loaded
+        from fwnode.swarm.peer import Peer
+        from fwnode.swarm.streams import send_all
+
         if not dialled:
             await send_all(writer, wire.handshake(self.release.info_hash, self.peer_id))
         peer = Peer(self, reader, writer, ip, theirs, dialled)
@@ -138,6 +140,8 @@ class Seeder:
         """A connection begins."""
         self.peers.append(peer)
         if self.missing < self.release.piece_count:
+            from fwnode.swarm import wire
+
             bits = bytes(self.have)
             peer.post((1 + len(bits)).to_bytes(4, "big") + bytes((wire.BITFIELD,)) + bits)
 

@@ -107,7 +107,8 @@ class Boot:
             release = Contents(Release(raw))
         except FwError:
             return None
-        release.metainfo = b""  # type: ignore[attr-defined]  # the file has it
+        # the file has both; who seeds needs neither
+        release.metainfo = release.pieces = b""  # type: ignore[attr-defined]
         return release
 
     @property

@@ -8,7 +8,7 @@ What does elliptic curves is a generator of steps (see fwnode.crypto.steps).
 from fwnode.crypto import InvalidBox, sha256, steps
 from fwnode.wire.bencode import decode_dict, encode
 from fwnode.wire.errors import WireError
-from fwnode.wire.fields import ENVELOPE, MAX_MESSAGE, R_SPAN, TYPES, check_shape
+from fwnode.wire.fields import ENVELOPE, MAX_MESSAGE, R_SPAN, check_shape, shape
 
 SIGN_PREFIX = b"fwchain/1\x00"
 INFO_PREFIX = b"fwchain/1 "
@@ -56,7 +56,7 @@ def sign(private: bytes, message: dict):  # type: ignore[no-untyped-def]
 def seal(public: bytes, message: dict, sealed: dict):  # type: ignore[no-untyped-def]
     """Steps: put `sealed` into the message's box for the owner of `public`."""
     kind = message["t"]
-    _, _, must, may = TYPES[kind.decode()]
+    _, _, must, may = shape(kind.decode())
     check_shape(sealed, must, may, "box")
     message["box"] = yield from steps.seal(public, INFO_PREFIX + kind, _without(message, "box", "sig"), encode(sealed))
 
@@ -74,10 +74,12 @@ def _check(message: dict) -> None:
         raise WireError("message: field t is missing")
     try:
         kind = raw.decode()
-        must, may, sealed, _ = TYPES[kind]
+        must, may, sealed, _ = shape(kind)
     except (UnicodeError, KeyError):
         raise WireError("t: unknown type {!r}".format(raw[:24]))
-    must = ENVELOPE + must + (("box",) if sealed else ())
+    must += ENVELOPE
+    if sealed:
+        must.append("box")
     check_shape(message, must, may, kind)
     if len(message["to"]) not in (0, 20):
         raise WireError("to: {} bytes, either 0 or 20".format(len(message["to"])))
@@ -93,7 +95,7 @@ def unseal(private: bytes, message: dict):  # type: ignore[no-untyped-def]
     kind = message["t"]
     plain = yield from steps.unseal(private, INFO_PREFIX + kind, _without(message, "box", "sig"), message["box"])
     sealed = decode_dict(plain, "box", MAX_MESSAGE)
-    _, _, must, may = TYPES[kind.decode()]
+    _, _, must, may = shape(kind.decode())
     check_shape(sealed, must, may, "box")
     if sealed["r"] != message["r"]:
         raise InvalidBox("box: its r is not the message's")

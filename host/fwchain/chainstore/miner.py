@@ -17,7 +17,8 @@ from fwnode import compat, crypto
 from fwnode.chain import checkpoint, header, pow
 from fwnode.chain.block import MAX_LOGS, assemble, sign, verification_field
 from fwnode.chain.head import MAX_BLOCK
-from fwnode.chain.record import Log, ReleaseRecord
+from fwnode.chain.log import Log
+from fwnode.chain.record import ReleaseRecord
 from fwnode.errors import FwError
 
 WAIT_S = 5.0  # how long a log waits for others

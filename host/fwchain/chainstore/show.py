@@ -8,7 +8,7 @@ from typing import Any
 
 from fwchain.chainstore.store import Store
 from fwnode.chain.block import Block
-from fwnode.chain.record import Log
+from fwnode.chain.log import Log
 from fwnode.trust.cert import Certificate
 from fwnode.wire.message import key_id
 

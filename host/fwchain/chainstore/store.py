@@ -26,7 +26,8 @@ from fwnode.chain import ChainError, header
 from fwnode.chain.block import Block
 from fwnode.chain.checkpoint import Checkpoint
 from fwnode.chain.genesis import Genesis
-from fwnode.chain.record import Log, ReleaseRecord, release_record
+from fwnode.chain.log import Log
+from fwnode.chain.record import ReleaseRecord, release_record
 
 MAX_POOL = 20_000  # logs
 MAX_POOL_OF_SIGNER = 64

@@ -27,7 +27,7 @@ from fwnode.chain import checkpoint as checkpoints
 from fwnode.chain import proof as proofs
 from fwnode.chain.block import Block
 from fwnode.chain.genesis import Genesis
-from fwnode.chain.record import Log
+from fwnode.chain.log import Log
 from fwnode.compat import run
 from fwnode.errors import FwError
 from fwnode.trust.root import Root
