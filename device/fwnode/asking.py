@@ -132,19 +132,24 @@ class Asking:
         found.confirmations = fellow.confirmations.count  # type: ignore[union-attr]
         await self._log(outcome, fellow.node)  # type: ignore[union-attr]
         if outcome == TAMPERED:
-            await self._fetch(found, REPAIR, fellow)
-        self._done(found)
+            self._fetch(found, REPAIR, [fellow])
+        else:
+            self._done(found)
 
     async def _newer(self) -> None:
-        """C2-3 steps 4 to 12: a fellow runs a higher version."""
+        """C2-3 step 4: fellows run a higher version."""
         fellow = self.fellows.newer[0]
-        self.fellows.over = True
         await self._log(ANSWERED, fellow.node)
-        found = self._found(fellow, FAILED, "no fellow hands over its newer version", "C2-3")
-        for fellow in self.fellows.newer:
-            if await self._fetch(found, C2_3, fellow):
-                break
-        self._done(found)
+        self._fetch(
+            self._found(fellow, FAILED, "no fellow hands over its newer version", "C2-3"), C2_3, self.fellows.newer
+        )
+
+    def _fetch(self, found: Found, k: int, fellows: list) -> None:
+        """M and L come next, once the roles have made room."""
+        door = self.engine.door
+        door.asked = None
+        door.fetch = (k, self.r, [(fellow.node, fellow.public, fellow.source) for fellow in fellows], found)
+        self._over()
 
     async def _finish(self, why: str) -> None:
         """C2-1, or nobody."""
@@ -171,15 +176,6 @@ class Asking:
         }
         return found
 
-    async def _fetch(self, found: Found, k: int, fellow) -> bool:  # type: ignore[no-untyped-def]
-        from fwnode.fetching import fetch
-
-        got = await fetch(self.engine, k, self.r, (fellow.node, fellow.public, fellow.source))
-        if got is not None:
-            found.release, found.peers, found.repair = got.release, got.peers, k == REPAIR
-            found.row["res"] = got.row["res"]
-        return got is not None
-
     async def _log(self, outcome: str, response: bytes) -> None:
         """Tell everybody: n_j wants it for its block, and who still waits to answer goes quiet."""
         node = self.node
@@ -192,9 +188,9 @@ class Asking:
         await node.lan.broadcast(data)
 
     def _done(self, found: Found) -> None:
+        self.engine.door.answer(found)
+        self._over()
+
+    def _over(self) -> None:
         self.over = True
         self._wait(HAND_MS)
-        door = self.engine.door
-        door.found = found
-        door.asked = None
-        door.done.set()

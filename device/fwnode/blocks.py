@@ -7,13 +7,13 @@ from fwnode.chain.authority import Authority
 from fwnode.chain.head import Head
 from fwnode.chain.header import check_work, hash_of
 from fwnode.chain.log import Log
-from fwnode.compat import drive
+from fwnode.compat import drive, random_int
 from fwnode.credentials import Credentials
 from fwnode.errors import FwError
 from fwnode.roles.identity import Counters
 from fwnode.trust import Untrusted
 from fwnode.wire import message
-from fwnode.wrapping import head_of, wrapped
+from fwnode.wire.bencode import encode
 
 TRIES = 3  # when another block becomes the tip meanwhile
 
@@ -80,13 +80,23 @@ class Blocks:
             field = block.verification_field(self.me.public, False, parent, kept)
             now = node.clock.now() or 0
             root = max(self.root.number, parent.root)
-            data = await drive(block.make(self.me.private, sender, self.genesis, parent, now, root, field))
-            if node.ledger.link().hash == parent.hash and await node.ledger.add_own(data, self):
-                head = head_of(data)
-                node.hooks.state("block", hash=hash_of(Head(head, self.me.net).head).hex(), logs=len(kept))
-                await node.lan.broadcast(await wrapped(self.me, head, node.clock))
+            body = await drive(block.mined(self.me.private, sender, self.genesis, parent, now, root, field))
+            head = encode(body)
+            whole = block.whole(body, field)
+            if node.ledger.link().hash == parent.hash and await node.ledger.add_own(whole, head, self):
+                node.hooks.state("block", hash=hash_of(body["head"]).hex(), logs=len(kept))
+                await node.lan.broadcast(await self._wrapped(head))
                 return
         node.hooks.state("error", what="block", why="others were faster {} times".format(TRIES))
+
+    async def _wrapped(self, head: bytes) -> bytes:
+        """The message `block` around a signed head; `port` is where the whole block can be had."""
+        r = random_int(63)
+        told = message.new("block", self.me.net, message.node_id(self.me.public, r), b"", r)
+        told["block"] = head
+        told["port"] = self.me.port
+        told["ts"] = self.node.clock.told() or 0
+        return await drive(message.sign(self.me.private, told))  # type: ignore[no-any-return]
 
     async def _final(self, final: bytes) -> Log:
         log = Log(final, self.me.net)

@@ -15,8 +15,9 @@ from fwnode.gate import Gate
 from fwnode.wire.bencode import decode_dict
 
 MAX_DATAGRAM = const(1200)
-MAX_QUEUE = const(8)
+MAX_QUEUE = const(6)  # datagrams of up to a kilobyte
 MAX_HEADS = const(2)
+MAX_HEARD = const(8)
 MAX_WAITING = const(4)  # requests at once that a quiet while runs for
 MAX_SKEW_S = const(120)
 CURVE_MS = const(5000)  # a stranger's turn for elliptic curves
@@ -29,6 +30,8 @@ IP = const(0)
 DATA = const(1)
 DUE = const(2)
 QUIET = const(3)
+LATER = const(4)
+LATER_MS = const(10000)  # that another answer gets to come to its end
 
 
 class Broadcasts:
@@ -39,17 +42,19 @@ class Broadcasts:
         self.net = (node.boot.keys.get("genesis") or b"")[:8]
         self.curves = Gate(CURVE_MS, BURST, MEMBER_MS)
         self.works = Gate(WORK_MS, 1, MEMBER_WORK_MS)
-        self.queue: list = []  # (kind, message, datagram, address), let in, for the roles
+        self.queue: list = []  # (whether a join, request ID, sender's key, datagram, address), let in, for the roles
         self.heads: list = []  # (datagram, address): announcements of blocks, let in
         self.logs: list = []  # of a C2-2 that this board answered, for its block: confirmations, then n_i's log or b""
-        self.waiting: dict = {}  # a request's ID: [address, datagram, due, n_i's log that it is answered]
+        self.waiting: dict = {}  # a request's ID: [address, datagram, due, n_i's log that it is answered, postponed]
         self.replays: list = []  # of join_verification (fwnode.roles.strangers.Replays)
         self.connected: dict = {}  # addresses that a datagram named: when this board connected there
+        self.heard: list = []  # IDs of requests that somebody calls for confirmations of
         self.joined: list = []  # IDs of requests that others answer already, as this board has confirmed
         self.work = asyncio.Event()
         self.closing = False  # this board is about to check by itself: no new work
         self.engine = None  # the loaded roles
-        self.asked: tuple | None = None  # (r, req_verchk, why C1 ended): this board's own request to fellows
+        self.asked: tuple | None = None  # (r, req_verchk): this board's own request to fellows
+        self.fetch: tuple | None = None  # (k, r, fellows, found): M and L wanted (fwnode.fetching); for `ask`, or None
         self.found = Found()
         self.done = asyncio.Event()
 
@@ -91,13 +96,17 @@ class Broadcasts:
                 return "type"
         except (FwError, KeyError, TypeError, ValueError, AttributeError, OverflowError):
             return "malformed"
-        if self.closing or len(self.queue) >= MAX_QUEUE or not self.curves.take(public, ip):
+        if self.closing or self._full() or not self.curves.take(public, ip):
             return "busy"
+        if kind == b"join_verification":
+            self.heard = (self.heard + [received["id"]])[-MAX_HEARD:]
+            if received["id"] in self.waiting:
+                self.postpone(received["id"], self.waiting[received["id"]])
         if kind == b"block":
             self.heads.append((data, ip))
             del self.heads[:-MAX_HEADS]
         else:
-            self.queue.append((kind, received, data, ip))
+            self.queue.append((True, received["id"], public, data, ip))
         return ""
 
     def _claimed(self, sender: dict, received: dict) -> bytes:
@@ -125,9 +134,19 @@ class Broadcasts:
         if randbelow(max(self.curves.members, SAMPLE)) >= SAMPLE:
             return ""
         quiet_ms = int(self.node.config.quiet_s * 1000)
-        due = ticks_add(ticks_ms(), quiet_ms + randbelow(quiet_ms + 1))
-        self.waiting[received["from"]] = [ip, data, due, b""]
+        spread_ms = quiet_ms * (4 + self.curves.members) // 4  # the more there are, the less they speak at once
+        due = ticks_add(ticks_ms(), quiet_ms + randbelow(spread_ms + 1))
+        self.waiting[received["from"]] = [ip, data, due, b"", False]
         return ""
+
+    def postpone(self, request: bytes, entry: list) -> bool:
+        """Whether another node calls for confirmations already: let it end, once; its word alone silences nobody."""
+        if entry[LATER] or request not in self.heard:
+            return False
+        entry[LATER] = True
+        entry[DUE] = ticks_add(ticks_ms(), LATER_MS)
+        self.waiting[request] = entry
+        return True
 
     def _near(self, ip: str) -> bool:
         """Whether an address lies in this board's own subnet: an answer goes nowhere else (addition 10)."""
@@ -143,12 +162,18 @@ class Broadcasts:
         ledger = self.node.ledger.takes_logs
         if not ledger and (self.engine is None or not self.engine.wants(received["req"])):
             return ""
-        if len(self.queue) >= MAX_QUEUE:
+        public = self._claimed(received, received)
+        if self._full() or not (ledger or own or self.curves.take(public, ip)):
             return "busy"
-        if not ledger and not own and not self.curves.take(self._claimed(received, received), ip):
-            return "busy"
-        self.queue.append((b"verification_log", received, data, ip))
+        self.queue.append((False, received["req"], public, data, ip))
         return ""
+
+    def _full(self) -> bool:
+        """Whether the queue is; the datagram may then come again: it is sent three times."""
+        full = len(self.queue) >= MAX_QUEUE
+        if full:
+            self.node.lan.again()
+        return full
 
     # the loaded roles
 
@@ -161,14 +186,75 @@ class Broadcasts:
                 pass
             self.work.clear()
             if self.asked is not None or (not self.closing and (self.queue or self.due() is not None)):
-                await self._engage()
+                await self._load(self._play)
+                if self.asked is not None:  # it could not be asked to its end
+                    self.answer(Found())
+            if self.fetch is not None:
+                await self._load(self._fetch)
             if self.chain_waits:
-                await self._chain()
+                await self._load(self._chain)
+
+    async def _load(self, phase) -> None:  # type: ignore[no-untyped-def]
+        """One thing at a time is loaded, and let go: a heap has no room for all of them."""
+        node = self.node
+        async with node.turn:
+            with node.rare:
+                tidy(2048)
+                try:
+                    await phase()
+                except (FwError, MemoryError, OSError) as error:
+                    node.hooks.state("error", what="fellows", why=str(error) or repr(error))
+
+    async def _play(self) -> None:
+        """The roles."""
+        from fwnode.neighbours import Neighbours
+
+        tidy()
+        try:
+            self.engine = Neighbours(self.node, self)
+            await self.engine.run()  # type: ignore[attr-defined]
+        finally:
+            self.engine = None
+            self.queue.clear()
+
+    async def _fetch(self) -> None:
+        """M and L of what the roles found."""
+        from fwnode.fetching import fetch
+
+        tidy()
+        wanted, self.fetch = self.fetch, None
+        k, r, fellows, found = wanted
+        try:
+            got = await fetch(self.node, k, r, fellows)
+            if found is None:
+                self.node.offer(got)
+            elif got is not None:
+                found.release, found.peers, found.repair = got.release, got.peers, got.repair
+                found.row["res"] = got.row["res"]
+        finally:
+            if found is not None:
+                self.answer(found)
+
+    async def _chain(self) -> None:
+        """Blocks: announced ones first, then this board's own."""
+        from fwnode.blocks import Blocks
+
+        tidy()
+        try:
+            await Blocks(self.node, self).run()
+        finally:
+            self.heads.clear()
+            self.logs.clear()
 
     @property
     def chain_waits(self) -> bool:
         """Whether there is a block to look at or to make."""
         return bool(self.heads or self.logs) and not self.closing
+
+    @property
+    def else_waits(self) -> bool:
+        """Whether something waits that the roles make room for."""
+        return self.fetch is not None or self.chain_waits
 
     def _sleep_s(self) -> float:
         if self.closing or not self.waiting:
@@ -183,45 +269,8 @@ class Broadcasts:
                 return node  # type: ignore[no-any-return]
         return None
 
-    async def _engage(self) -> None:
-        node = self.node
-        async with node.turn:
-            with node.rare:
-                tidy(2048)
-                try:
-                    from fwnode.neighbours import Neighbours
-
-                    tidy()
-                    self.engine = Neighbours(node, self)
-                    await self.engine.run()
-                except (FwError, MemoryError, OSError) as error:
-                    node.hooks.state("error", what="fellows", why=str(error) or repr(error))
-                finally:
-                    self.engine = None
-                    self.queue.clear()
-                    if self.asked is not None:
-                        self.asked = None
-                        self.done.set()
-
-    async def _chain(self) -> None:
-        """Blocks: announced ones first, then this board's own."""
-        node = self.node
-        async with node.turn:
-            with node.rare:
-                tidy(2048)
-                try:
-                    from fwnode.blocks import Blocks
-
-                    tidy()
-                    await Blocks(node, self).run()
-                except (FwError, MemoryError, OSError) as error:
-                    node.hooks.state("error", what="blocks", why=str(error) or repr(error))
-                finally:
-                    self.heads.clear()
-                    self.logs.clear()
-
     async def ask(self, asked: tuple) -> Found:
-        """This board's request goes to its fellows (C2); what they answered."""
+        """This board's request (r, encoded) goes to its fellows (C2); what they answered."""
         self.found = Found()
         self.asked = asked
         self.done.clear()
@@ -229,6 +278,12 @@ class Broadcasts:
         await self.done.wait()
         found, self.found = self.found, Found()
         return found
+
+    def answer(self, found: Found) -> None:
+        """What came of `ask`."""
+        self.asked = None
+        self.found = found
+        self.done.set()
 
     def give_way(self) -> None:
         """A check by this board itself comes first: no new work, and what runs ends soon (C2 never delays C1)."""

@@ -10,7 +10,6 @@ from fwnode.credentials import ROOT, Credentials
 from fwnode.errors import FwError
 from fwnode.exchange import Courier
 from fwnode.found import Found
-from fwnode.ledger import BLOCK
 from fwnode.net.http import get
 from fwnode.roles import END, log
 from fwnode.roles.identity import Counters
@@ -18,7 +17,7 @@ from fwnode.roles.request import Request
 from fwnode.trust.contents import Contents
 from fwnode.trust.root import MAX_ROOT, Root
 
-MAX_BLOCK = 12000
+BLOCK = "block"
 
 
 class Checker:
@@ -110,12 +109,9 @@ class Checker:
                     left.append(data)
             if len(left) < len(waiting):
                 unsent.write(self.files, left)
-        block = self.files.read(BLOCK, MAX_BLOCK)
-        if block:
-            from fwnode.wrapping import wrapped
-
-            if await self.courier.tell(await wrapped(self.me, block, self.node.clock), True):
-                self.files.remove(BLOCK)
+        block = self.files.whole(BLOCK)
+        if block is not None and await self.courier.give(block):
+            self.files.remove(BLOCK)
 
     async def _follow(self, url: str, newest_root: int) -> None:
         """Take newer trust roots, one after the other."""

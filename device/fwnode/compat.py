@@ -58,6 +58,14 @@ def tidy(threshold: int = 16384) -> None:
         gc.threshold(threshold)
 
 
+def room(words: int) -> bool:
+    """Whether the heap has so many machine words free, after a collection; there always is room on CPython."""
+    if not MICROPYTHON:
+        return True
+    gc.collect()
+    return gc.mem_free() >= words * (8 if sys.maxsize >> 32 else 4)  # type: ignore[attr-defined,no-any-return]
+
+
 def forget(*prefixes: str) -> None:
     """Let go of loaded modules whose names start so: a board has no room for what it needs once an hour.
 
@@ -65,6 +73,7 @@ def forget(*prefixes: str) -> None:
     """
     if not MICROPYTHON:
         return
+    gc.collect()
     for name in list(sys.modules):
         if name.startswith(prefixes):
             del sys.modules[name]

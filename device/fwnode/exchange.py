@@ -8,7 +8,7 @@ import asyncio
 
 from fwnode.compat import drive
 from fwnode.net import NetError
-from fwnode.net.http import PATH, post
+from fwnode.net.http import PATH, BadHttp, post
 from fwnode.roles import BROADCAST, SEND
 from fwnode.wire.fields import MAX_MESSAGE
 
@@ -72,3 +72,17 @@ class Courier:
             except NetError as error:
                 self.on_error(url, str(error))
         return taken
+
+    async def give(self, block: tuple) -> bool:
+        """Offer a block, as (path, size), to the verification nodes; whether one took it (or has it, or never will)."""
+        for url in self.nodes:
+            try:
+                await post(url + "/chain/block", block, MAX_MESSAGE, self.local)
+                return True
+            except BadHttp as error:
+                if error.status == 403:  # it breaks a rule: no use in keeping it
+                    return True
+                self.on_error(url, str(error))
+            except NetError as error:
+                self.on_error(url, str(error))
+        return False

@@ -9,12 +9,13 @@ from fwnode.chain.headers import HeaderChain, Orphan
 from fwnode.compat import drive
 from fwnode.headers_file import RingFile
 from fwnode.net.http import BadHttp, get
-from fwnode.wire.bencode import decode_dict, encode
+from fwnode.wire.bencode import decode_dict, encode, put
 
 RING = "headers"
 HEAD = "head"  # the signed head of the tip
 MAX_HEAD = 1024
-MAX_BLOCK = 12000
+BLOCK = "block"  # this board's own last block, until a verification node has it
+BLOCK_ID = "block.id"  # its hash
 BATCH = 32  # headers in one answer, as fwnode.chain.follow asks for them
 
 
@@ -67,13 +68,21 @@ class Headers:
             self._note(head)
         return moved
 
-    def get(self, path: str) -> bytes | None:
-        """The body of GET `path`; None when it is not here. Raises ValueError or ChainError for a bad one."""
+    def keep(self, block: dict) -> None:
+        """Keep this board's own block, written part by part."""
+        self._files.write_by(BLOCK, lambda write: put(block, write))
+        self._files.write(BLOCK_ID, hash_of(block["head"]))
+
+    def get(self, path: str):  # type: ignore[no-untyped-def]
+        """The body of GET `path`, bytes or a file as (path, size); None when it is not here. Raises ValueError or
+        ChainError for a bad one.
+        """
         name, _, query = path.partition("?")
         if name == "/chain/genesis":
             return self._genesis.data
         if name.startswith("/chain/block/"):
-            return self._block(name[13:])
+            own = self._files.read(BLOCK_ID, 32)
+            return self._files.whole(BLOCK) if own and own.hex() == name[13:] else None
         first, count = _range(query)
         first = max(first, self.chain.base.height + 1)
         if name == "/chain/headers":
@@ -89,14 +98,6 @@ class Headers:
         if not head or hash_of(decode_dict(head, "head", MAX_HEAD)["head"]) != self.chain.hash:
             return None
         return encode([head])
-
-    def _block(self, name: str) -> bytes | None:
-        """This board's own last block, when that is the one."""
-        data = self._files.read("block", MAX_BLOCK)
-        if not data:
-            return None
-        own = hash_of(decode_dict(data, "block", MAX_BLOCK)["head"]).hex()
-        return data if name == own else None
 
 
 def _range(query: str) -> tuple:

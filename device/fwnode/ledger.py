@@ -8,8 +8,6 @@ from fwnode.compat import tidy
 from fwnode.errors import FwError
 from fwnode.gate import may_connect
 
-BLOCK = "block"  # this board's own last block, until a verification node has it
-
 
 class Ledger:
     """The chain as `node` keeps it."""
@@ -63,23 +61,21 @@ class Ledger:
         finally:
             headers.close()
 
-    async def add_own(self, data: bytes, blocks) -> bool:  # type: ignore[no-untyped-def]
-        """Keep a block that this board made; whether it is the new tip."""
-        from fwnode.wrapping import head_of
-
-        self.node.boot.files.write(BLOCK, data)
+    async def add_own(self, block: dict, head: bytes, blocks) -> bool:  # type: ignore[no-untyped-def]
+        """Keep a block that this board made (not encoded yet) with its signed head; whether it is the new tip."""
         headers = self._open()
         try:
-            return await headers.take(head_of(data), blocks.authority, None) is True
+            headers.keep(block)
+            return await headers.take(head, blocks.authority, None) is True
         finally:
             headers.close()
 
-    def get(self, path: str) -> bytes | None:
-        """The body of GET /chain/…, None when this board does not have it."""
+    def get(self, path: str):  # type: ignore[no-untyped-def]
+        """The body of GET /chain/…, bytes or a file as (path, size); None when this board does not have it."""
         with self.node.rare:
             headers = self._open()
             try:
-                return headers.get(path)  # type: ignore[no-any-return]
+                return headers.get(path)
             except (FwError, OSError, ValueError):
                 return None
             finally:

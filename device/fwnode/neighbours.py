@@ -5,7 +5,7 @@ node answered. Loaded by fwnode.broadcasts while there is work for it, one excha
 import asyncio
 
 from fwnode.chain.authority import Authority, Signers
-from fwnode.compat import const, drive, forget, ticks_add, ticks_diff, ticks_ms
+from fwnode.compat import const, drive, forget, room, ticks_add, ticks_diff, ticks_ms
 from fwnode.credentials import Credentials
 from fwnode.errors import FwError
 from fwnode.gate import may_connect
@@ -23,7 +23,8 @@ GRACE_MS = const(5000)  # that an exchange gets to end when this board wants to 
 FINAL_MS = const(4000)  # that n_j waits for n_i's log before it makes the block
 POST_MS = const(5000)
 CERTIFICATES = const(10)  # kept, so that a member's is checked once in an exchange
-JOINED = const(16)
+MAX_JOINED = const(16)
+ROOM = const(4000)  # words of heap for one more role: its code and state, and an elliptic curve operation
 TICK_S = 0.2
 # what only reading the credentials needs
 _CHAIN = ("fwnode.chain.genesis", "fwnode.chain.head", "fwnode.chain.merkle")
@@ -88,7 +89,7 @@ class Neighbours:
                     since = ticks_ms()
                 continue
             idle_ms = ticks_diff(ticks_ms(), since)
-            if not self._engaged() and (self.door.closing or self.door.chain_waits or idle_ms > LINGER_MS):
+            if not self._engaged() and (self.door.closing or self.door.else_waits or idle_ms > LINGER_MS):
                 return
             if self.door.closing and self.door.asked is None and idle_ms > GRACE_MS:
                 return
@@ -134,33 +135,38 @@ class Neighbours:
         elif self.ended is not None and (self.final or ticks_diff(ticks_ms(), self.due) >= 0):
             door.logs = self.ended.confirmations.logs + [self.final]  # for the block of this C2-2
             self.ended, self.final = None, b""
-        elif not self._engaged_as_n_j() and not (door.closing or door.chain_waits) and door.due() is not None:
-            await self._respond(door.waiting.pop(door.due()))
+        elif not self._answering() and not (door.closing or door.else_waits) and door.due() is not None:
+            entry = door.waiting.pop(door.due())
+            if room(ROOM):
+                await self._respond(entry)
+            else:
+                self.counters.count("memory")
         else:
             return False
         return True
 
-    def _engaged_as_n_j(self) -> bool:
+    def _answering(self) -> bool:
         return self.response is not None or self.ended is not None
 
     # broadcasts
 
-    async def _datagram(self, kind: bytes, received: dict, data: bytes, ip: str) -> None:
+    async def _datagram(self, join: bool, request: bytes, public: bytes, data: bytes, ip: str) -> None:
         try:
-            if kind == b"join_verification":
-                await self._joined(received, data, ip)
+            if join:
+                await self._joined(request, public, data, ip)
             else:
-                await self._logged(received, data, ip)
+                await self._logged(request, public, data, ip)
         except FwError as error:
             self.counters.drop(error)
 
-    async def _joined(self, join: dict, data: bytes, ip: str) -> None:
-        if self.asking is not None and join["id"] == self.asking.id:
+    async def _joined(self, request: bytes, public: bytes, data: bytes, ip: str) -> None:
+        if self.asking is not None and request == self.asking.id:
             await self._step(self.asking.fellows.receive(data))
-            self.asking.joined()
-            return
+            return self.asking.joined()
         from fwnode.roles.confirming import Confirming
 
+        if not room(ROOM):
+            return self.counters.count("memory")
         works = self.door.works
         confirming = Confirming(
             self.me,
@@ -174,44 +180,47 @@ class Neighbours:
         )
         actions = await self._step(confirming.receive(data))
         if actions:
-            self.door.joined.append(join["id"])
-            del self.door.joined[:-JOINED]
-            self._know(join, ip)
-            self.node.hooks.state("confirmed-fellow", version=join["v"].decode(), request=join["id"].hex())
+            self.door.joined.append(request)
+            del self.door.joined[:-MAX_JOINED]
+            self._know(public, ip)
+            self.node.hooks.state("confirmed-fellow", version=self.own.version, request=request.hex())
             await self.node.lan.broadcast(actions[0][1])
+        return None
 
     def _known(self, model: str, version: str) -> bytes | None:
         """The verifier of what runs here, when that is asked about (design: addition 7)."""
         return self.own.verifier if (model, version) == (self.me.model, self.own.version) else None
 
-    def _know(self, received: dict, ip: str) -> None:
-        self.door.curves.know(claimed(received, received["r"], self.genesis.certified), ip)
-        self.door.works.know(claimed(received, received["r"], self.genesis.certified), ip)
+    def _know(self, public: bytes, ip: str) -> None:
+        self.door.curves.know(public, ip)
+        self.door.works.know(public, ip)
 
-    async def _logged(self, log: dict, data: bytes, ip: str) -> None:
+    async def _logged(self, request: bytes, public: bytes, data: bytes, ip: str) -> None:
         ledger = self.node.ledger
         if ledger.takes_logs:
             await ledger.take_log(data)
-        if self.asking is not None and log["req"] == self.asking.id:
+        if self.asking is not None and request == self.asking.id:
             before = self.asking.confirmed
             await self._step(self.asking.fellows.receive(data))
             if self.asking.confirmed > before:
-                self._know(log, ip)
-        if self.response is not None:
+                self._know(public, ip)
+        if self.response is not None and request == self.response.ask["from"]:
             await self._carry(await self._step(self.response.receive(data)))
-        if self.ended is not None and log["req"] == log["from"] == self.ended.ask["from"]:
+        if self.ended is not None and request == self.ended.ask["from"] and public == self.ended.asker:
             self.final = data
 
     # n_j
 
     async def _respond(self, entry: list) -> None:
         """C2 step 2: a request's quiet while is over."""
-        from fwnode.roles.response import OVER, Response
+        from fwnode.roles.response import JOINED, OVER, Response
 
-        ip, data, _, quiet = entry
+        ip, data, _, quiet, _ = entry
         response = Response(self.me, self.own, self.genesis, self.authority, self.node.clock, self.counters)
         try:
             asked = message.parse(data)
+            if self.door.postpone(asked["from"], entry):
+                return None
             public = claimed(asked, asked["r"], self.genesis.certified)
             if not self.door.curves.take(public, ip) or not may_connect(self.door.connected, ip):
                 return self.counters.count("busy")
@@ -229,8 +238,11 @@ class Neighbours:
             return self.counters.drop(error)
         self.response = response
         actions = await self._step(response.elapsed())
+        if response.state == JOINED and self.door.postpone(asked["from"], entry):
+            self.response = None  # another was faster while this one computed
+            return None
         if response.state != OVER:
-            self._know(asked, ip)
+            self._know(public, ip)
             self.node.hooks.state("answering", request=asked["from"].hex(), theirs=asked["v"].decode())
         await self._carry(actions)
         return None
@@ -255,10 +267,11 @@ class Neighbours:
             elif action[0] == SEND:
                 await self._send(action[1], action[2])
             elif action[0] == END:
-                await self._over(response, action[1], action[2])
+                self._over(response, action[1], action[2])
         return reply
 
-    async def _over(self, response, outcome: str, why: str) -> None:  # type: ignore[no-untyped-def]
+    def _over(self, response, outcome: str, why: str) -> None:  # type: ignore[no-untyped-def]
+        from fwnode.roles.handing import C2_1
         from fwnode.roles.response import OUTDATED
 
         self.response = None
@@ -266,19 +279,9 @@ class Neighbours:
         if outcome == ANSWERED and response.confirmations is not None:
             self.ended = response
             self.due = ticks_add(ticks_ms(), FINAL_MS)
-        elif outcome == OUTDATED:
-            await self._outdated(response)
-
-    async def _outdated(self, response) -> None:  # type: ignore[no-untyped-def]
-        """C2-1 steps 7 to 14: ask a verification node for M and L; where none can be reached, n_i (addition 9)."""
-        from fwnode.fetching import fetch
-        from fwnode.roles.handing import C2_1
-
-        fellow = (response.ask["from"], response.asker, response.source)
-        found = await fetch(self, C2_1, response.r, fellow)
-        if found is not None:
-            self.node.offered = found
-            self.node.wake.set()
+        elif outcome == OUTDATED and self.door.fetch is None:
+            # C2-1 steps 7 to 14: a verification node is asked for M and L, or n_i (addition 9)
+            self.door.fetch = (C2_1, response.r, [(response.ask["from"], response.asker, response.source)], None)
 
     # connections
 

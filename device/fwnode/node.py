@@ -20,7 +20,6 @@ CHECKING = (
     "fwnode.asking",
     "fwnode.fetching",
     "fwnode.blocks",
-    "fwnode.wrapping",
     "fwnode.unsent",
     "fwnode.headers",
     "fwnode.chain",
@@ -103,6 +102,12 @@ class Node:
         """Check without waiting for the next turn."""
         self.wake.set()
 
+    def offer(self, found: Found | None) -> None:
+        """A newer release was found by the way (C2-1): take it now."""
+        if found is not None:
+            self.offered = found
+            self.wake.set()
+
     def drop(self, reason: str) -> None:
         """Count a message that was dropped."""
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
@@ -115,7 +120,7 @@ class Node:
             return b""
         return await engine.on_message(body, ip)  # type: ignore[no-any-return]
 
-    def on_get(self, path: str) -> bytes | None:
+    def on_get(self, path: str):  # type: ignore[no-untyped-def]
         """What fellows and whole nodes may GET here."""
         if path.startswith("/chain/"):
             return self.ledger.get(path)
@@ -152,7 +157,8 @@ class Node:
                 await log_outcome(self)
                 del log_outcome
         if found.url:
-            await self.ledger.sync(found.url)
+            async with self.turn:
+                await self.ledger.sync(found.url)
         if found.release is None:
             counted = {"confirmations": found.confirmations} if found.confirmations else {}
             self.hooks.state(found.outcome, version=self.boot.version, why=found.why, case=found.case, **counted)

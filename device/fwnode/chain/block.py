@@ -15,6 +15,7 @@ from fwnode.chain.record import ReleaseRecord
 from fwnode.compat import const
 from fwnode.crypto import steps
 from fwnode.trust.document import BYTES, INT, LIST, only, take
+from fwnode.wire import bencode
 from fwnode.wire.bencode import encode
 from fwnode.wire.message import SIGN_PREFIX, key_id
 
@@ -39,7 +40,7 @@ class Block(Head):
         for log in logs:
             if not isinstance(log, bytes):
                 raise ChainError("logs", "a string expected")
-        size = headers.SIZE + len(encode(field))
+        size = headers.SIZE + bencode.size(field)
         if self.header.size != size:
             raise ChainError("size", "the header says {}, the block has {}".format(self.header.size, size))
         if merkle.root(leaves(field, self.root)) != self.header.root:
@@ -113,7 +114,7 @@ def assemble(parent: Link, time: int, difficulty: int, root: int, field: dict) -
     median.
     """
     header = headers.Header(
-        headers.SIZE + len(encode(field)),
+        headers.SIZE + bencode.size(field),
         parent.hash,
         merkle.root(leaves(field, root)),
         max(time, headers.median(parent.times) + 1),
@@ -133,9 +134,9 @@ def verification_field(public: bytes, node: bool, parent: Link, logs: list, rele
     return field
 
 
-def sign(private: bytes, net: bytes, head: bytes, counter: int, root: int, sender: dict, field: dict):  # type: ignore[no-untyped-def]
-    """Steps: the encoded block; `sender` is {"cert": …} or {"pu": …}, `counter` the branch's after
-    this block.
+def signed(private: bytes, net: bytes, head: bytes, counter: int, root: int, sender: dict):  # type: ignore[no-untyped-def]
+    """Steps: the signed head as a dictionary; `sender` is {"cert": …} or {"pu": …}, `counter` the branch's after this
+    block.
     """
     body = dict(sender)
     body["t"] = b"head"
@@ -144,23 +145,39 @@ def sign(private: bytes, net: bytes, head: bytes, counter: int, root: int, sende
     body["c"] = counter
     body["root"] = root
     body["sig"] = yield from steps.sign(private, SIGN_PREFIX + encode(body))
-    body["f"] = field
-    data = encode(body)
-    if len(data) > MAX_BLOCK:
-        raise ChainError("block", "{} bytes, limit {}".format(len(data), MAX_BLOCK))
-    return data
+    return body
 
 
-def make(private: bytes, sender: dict, genesis, parent: Link, time: int, root: int, field: dict):  # type: ignore[no-untyped-def]
-    """Steps: mine and sign a block over `field` (see verification_field); the encoded block.
+def whole(body: dict, field: dict) -> dict:
+    """The block of a signed head and its field; raises ChainError when it is too large."""
+    block = dict(body)
+    block["f"] = field
+    length = bencode.size(block)
+    if length > MAX_BLOCK:
+        raise ChainError("block", "{} bytes, limit {}".format(length, MAX_BLOCK))
+    return block
+
+
+def sign(private: bytes, net: bytes, head: bytes, counter: int, root: int, sender: dict, field: dict):  # type: ignore[no-untyped-def]
+    """Steps: the encoded block; see `signed`."""
+    return encode(whole((yield from signed(private, net, head, counter, root, sender)), field))
+
+
+def mined(private: bytes, sender: dict, genesis, parent: Link, time: int, root: int, field: dict):  # type: ignore[no-untyped-def]
+    """Steps: the signed head of a block over `field` (see verification_field), mined on `parent`.
 
     `sender` is {"cert": …} or {"pu": …}; `time` in seconds since 1970; `root` the number of the
     trust root in force.
     """
     difficulty = genesis.difficulty
     counter = parent.counter if "pu" in sender and field["c"] == 0 else field["c"]
-    mined = None
-    while mined is None:  # when every nonce was tried, another time gives another header
-        mined = yield from mine(assemble(parent, time, difficulty, root, field), difficulty)
+    head = None
+    while head is None:  # when every nonce was tried, another time gives another header
+        head = yield from mine(assemble(parent, time, difficulty, root, field), difficulty)
         time = max(time, parent.times[-1]) + 1
-    return (yield from sign(private, genesis.net, mined, counter, root, sender, field))
+    return (yield from signed(private, genesis.net, head, counter, root, sender))
+
+
+def make(private: bytes, sender: dict, genesis, parent: Link, time: int, root: int, field: dict):  # type: ignore[no-untyped-def]
+    """Steps: the encoded block; see `mined`."""
+    return encode(whole((yield from mined(private, sender, genesis, parent, time, root, field)), field))

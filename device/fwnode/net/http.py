@@ -86,9 +86,7 @@ async def _request(url, method, head, body, local, timeout_ms):  # type: ignore[
     try:
         text = "{} {} HTTP/1.1\r\nHost: {}:{}\r\nConnection: close\r\n{}\r\n".format(method, path, host, port, head)
         writer.write(text.encode())
-        if body:
-            writer.write(body)
-        await writer.drain()
+        await _send(writer, body)
         first, headers = await read_head(reader)
         parts = first.split()
         if len(parts) < 2 or not parts[0].startswith("HTTP/1.") or not parts[1].isdigit():
@@ -99,8 +97,30 @@ async def _request(url, method, head, body, local, timeout_ms):  # type: ignore[
         raise
 
 
+async def _send(writer, body) -> None:  # type: ignore[no-untyped-def]
+    """Send bytes, or a file that is given as (path, size), without holding it whole."""
+    if isinstance(body, tuple):
+        chunk = memoryview(bytearray(CHUNK))
+        with open(body[0], "rb") as file:
+            left = body[1]
+            while left:
+                count = file.readinto(chunk[: min(CHUNK, left)])
+                if not count:
+                    raise NetError("{}: shorter than {} bytes".format(*body))
+                writer.write(bytes(chunk[:count]))
+                await writer.drain()
+                left -= count
+    elif body:
+        writer.write(body)
+    await writer.drain()
+
+
+def _length(body) -> int:  # type: ignore[no-untyped-def]
+    return body[1] if isinstance(body, tuple) else len(body)
+
+
 async def _post(url, body, limit, local, timeout_ms):  # type: ignore[no-untyped-def]
-    head = "Content-Type: application/octet-stream\r\nContent-Length: {}\r\n".format(len(body))
+    head = "Content-Type: application/octet-stream\r\nContent-Length: {}\r\n".format(_length(body))
     status, headers, reader, writer = await _request(url, "POST", head, body, local, timeout_ms)
     try:
         return status, await read_body(reader, content_length(headers, limit))
@@ -108,8 +128,10 @@ async def _post(url, body, limit, local, timeout_ms):  # type: ignore[no-untyped
         await close(writer)
 
 
-async def post(url: str, body: bytes, limit: int, local: str | None = None, timeout_ms: int = 10000) -> bytes:
-    """POST `body` and return the answer's body of at most `limit` bytes; raises NetError, on any status but 200 too."""
+async def post(url: str, body, limit: int, local: str | None = None, timeout_ms: int = 10000) -> bytes:  # type: ignore[no-untyped-def]
+    """POST `body` (bytes, or a file as (path, size)) and return the answer's body of at most `limit` bytes; raises
+    NetError, on any status but 200 too.
+    """
     status, answer = await _bounded(_post(url, body, limit, local, timeout_ms), url, timeout_ms)
     if status != 200:
         raise BadHttp("{}: status {}: {}".format(url, status, answer[:120].decode("utf-8", "ignore")), status)
@@ -161,10 +183,8 @@ async def get(url: str, limit: int, local: str | None = None, timeout_ms: int = 
     return bytes(body)
 
 
-async def answer(writer, status: int, body: bytes = b"", kind: str = "application/octet-stream") -> None:  # type: ignore[no-untyped-def]
-    """Send a whole answer; the connection is closed by the caller."""
+async def answer(writer, status: int, body=b"", kind: str = "application/octet-stream") -> None:  # type: ignore[no-untyped-def]
+    """Send a whole answer, bytes or a file as (path, size); the connection is closed by the caller."""
     text = "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n"
-    writer.write(text.format(status, "OK" if status == 200 else "Error", kind, len(body)).encode())
-    if body:
-        writer.write(body)
-    await writer.drain()
+    writer.write(text.format(status, "OK" if status == 200 else "Error", kind, _length(body)).encode())
+    await _send(writer, body)

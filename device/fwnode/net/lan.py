@@ -110,6 +110,11 @@ class Lan:
             if self._new(data):
                 return data, address(raw)[0]
 
+    def again(self) -> None:
+        """The datagram that was received last may come again: there was no room for it."""
+        self._next = (self._next - DIGEST) % len(self._seen)
+        self._seen[self._next : self._next + DIGEST] = bytes(DIGEST)
+
     def _new(self, data: bytes) -> bool:
         digest = hashlib.sha256(data).digest()[:DIGEST]
         if self._seen.find(digest) >= 0:

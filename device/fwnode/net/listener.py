@@ -30,8 +30,8 @@ class _First:
 class Listener:
     """Accepts connections on (`ip`, `port`) and hands each one on.
 
-    `on_message(body, ip) -> bytes` answers `POST /fwchain`; `on_get(path) -> bytes or None` answers GET;
-    `on_peer(reader, writer, ip)` takes a peer-wire connection whose first byte is consumed, and closes nothing.
+    `on_message(body, ip) -> bytes` answers `POST /fwchain`; `on_get(path)` answers GET: bytes, a file as (path, size),
+    or None; `on_peer(reader, writer, ip)` takes a peer-wire connection whose first byte is consumed, closing nothing.
     """
 
     def __init__(self, ip: str, port: int, on_message, on_peer, on_get=None, max_message: int = 16384) -> None:  # type: ignore[no-untyped-def]

@@ -34,12 +34,23 @@ class FileStore:
             raise StorageError("{}: {}".format(path, error))
         return data
 
+    def whole(self, name: str):  # type: ignore[no-untyped-def]
+        """(path, size) of a file, None when there is none."""
+        try:
+            return self.path(name), os.stat(self.path(name))[6]
+        except OSError:
+            return None
+
     def write(self, name: str, data: bytes) -> None:
         """Replace the content: a temporary file, then a rename, so a cut leaves the old or the new content."""
+        self.write_by(name, lambda write: write(data))
+
+    def write_by(self, name: str, writer) -> None:  # type: ignore[no-untyped-def]
+        """The same with what `writer(write)` writes, part by part."""
         path = self.path(name)
         try:
             with open(path + _TEMP, "wb") as file:
-                file.write(data)
+                writer(file.write)
             os.rename(path + _TEMP, path)
         except OSError as error:
             raise StorageError("{}: {}".format(path, error))

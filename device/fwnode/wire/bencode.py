@@ -13,31 +13,43 @@ MAX_DIGITS = const(20)  # 2^64 has twenty
 def encode(value: object) -> bytes:
     """The canonical bencoding of int, bytes, str (as UTF-8), list, tuple or dict; raises WireError on anything else."""
     out = bytearray()
-    _encode(value, out)
+    put(value, out.extend)
     return bytes(out)
 
 
-def _encode(value, out: bytearray) -> None:  # type: ignore[no-untyped-def]
+def size(value: object) -> int:
+    """The length of the encoding, without making it."""
+    total = [0]
+
+    def count(part) -> None:  # type: ignore[no-untyped-def]
+        total[0] += len(part)
+
+    put(value, count)
+    return total[0]
+
+
+def put(value, write) -> None:  # type: ignore[no-untyped-def]
+    """Pass the encoding to `write(part)`, part by part: what is large goes into a file without being held whole."""
     if isinstance(value, bool):
         raise WireError("bencode: a bool has no encoding")
     if isinstance(value, int):
-        out += b"i%de" % value
+        write(b"i%de" % value)
     elif isinstance(value, (bytes, bytearray, memoryview)):
-        out += b"%d:" % len(value)
-        out += value
+        write(b"%d:" % len(value))
+        write(value)
     elif isinstance(value, str):
-        _encode(value.encode(), out)
+        put(value.encode(), write)
     elif isinstance(value, (list, tuple)):
-        out += b"l"
+        write(b"l")
         for item in value:
-            _encode(item, out)
-        out += b"e"
+            put(item, write)
+        write(b"e")
     elif isinstance(value, dict):
-        out += b"d"
+        write(b"d")
         for key in sorted(value):
-            _encode(key, out)
-            _encode(value[key], out)
-        out += b"e"
+            put(key, write)
+            put(value[key], write)
+        write(b"e")
     else:
         raise WireError("bencode: {} has no encoding".format(type(value)))
 
