@@ -35,7 +35,8 @@ class Asking:
         self.r, self.data = asked
         self.id = message.node_id(self.me.public, self.r)
         self.verifier: bytes | None = None
-        self.fellows = Fellows(self, engine.genesis, engine.authority, engine.own)
+        own = None if engine.node.boot.trial else engine.own  # what is on trial is not handed on
+        self.fellows = Fellows(self, engine.genesis, engine.authority, own)
         self.outbox: list = []  # (source, message)
         self.ending: tuple | None = None
         self.over = False

@@ -31,6 +31,7 @@ DATA = const(1)
 DUE = const(2)
 QUIET = const(3)
 LATER = const(4)
+TOO_LATE_MS = const(5000)  # who asked has given up by then
 LATER_MS = const(10000)  # that another answer gets to come to its end
 
 
@@ -263,9 +264,12 @@ class Broadcasts:
         return max(soonest, 0) / 1000
 
     def due(self) -> bytes | None:
-        """The ID of a request whose quiet while is over."""
-        for node, entry in self.waiting.items():
-            if ticks_diff(ticks_ms(), entry[DUE]) >= 0:
+        """The ID of a request whose quiet while is over; one that waits for too long since is let go."""
+        for node in list(self.waiting):
+            late = ticks_diff(ticks_ms(), self.waiting[node][DUE])
+            if late > TOO_LATE_MS:
+                del self.waiting[node]
+            elif late >= 0:
                 return node  # type: ignore[no-any-return]
         return None
 

@@ -135,7 +135,7 @@ class Neighbours:
         elif self.ended is not None and (self.final or ticks_diff(ticks_ms(), self.due) >= 0):
             door.logs = self.ended.confirmations.logs + [self.final]  # for the block of this C2-2
             self.ended, self.final = None, b""
-        elif not self._answering() and not (door.closing or door.else_waits) and door.due() is not None:
+        elif self._free() and door.due() is not None:
             entry = door.waiting.pop(door.due())
             if room(ROOM):
                 await self._respond(entry)
@@ -145,8 +145,10 @@ class Neighbours:
             return False
         return True
 
-    def _answering(self) -> bool:
-        return self.response is not None or self.ended is not None
+    def _free(self) -> bool:
+        """Whether this board may answer a fellow: no other exchange, no check of its own, nothing else to load."""
+        idle = self.asking is None or self.asking.idle
+        return idle and self.response is None and self.ended is None and not (self.door.closing or self.door.else_waits)
 
     # broadcasts
 
@@ -156,7 +158,7 @@ class Neighbours:
                 await self._joined(request, public, data, ip)
             else:
                 await self._logged(request, public, data, ip)
-        except FwError as error:
+        except (FwError, MemoryError) as error:
             self.counters.drop(error)
 
     async def _joined(self, request: bytes, public: bytes, data: bytes, ip: str) -> None:
@@ -299,14 +301,18 @@ class Neighbours:
     async def on_message(self, body: bytes, ip: str) -> bytes:
         """A fellow's message over HTTP; returns the answer, b"" for none."""
         try:
-            received = message.parse(body)
-        except FwError as error:
+            return await self._message(body, ip)
+        except (FwError, MemoryError) as error:
             self.counters.drop(error)
-            return b""
+        return b""
+
+    async def _message(self, body: bytes, ip: str) -> bytes:
+        received = message.parse(body)
         if self.asking is not None and received["to"] == self.asking.id:
             return await self.asking.take(received, body, ip)
         response = self.response
         if response is not None and received["to"] == response.id and ip == response.source[0]:
+            del received
             reply = await self._carry(await self._step(response.receive(body)), True)
             self.door.work.set()
             return reply

@@ -146,7 +146,7 @@ class Node:
     async def _follow(self, found: Found) -> bool:
         """Act on what an exchange found."""
         if not found.answered:
-            self.hooks.state("unanswered", why=found.why)
+            self.hooks.state("unanswered", why=found.why, dropped=self.dropped)
             return False
         if found.by_node:
             self.answered_s = self.clock.uptime_s()

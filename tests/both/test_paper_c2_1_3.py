@@ -176,3 +176,37 @@ def test_newer_asks_three_times_and_then_ends():
     actions = run(newer.begin())
     assert run(newer.expire()) == actions and run(newer.expire()) == actions
     assert run(newer.expire())[0][0] == END
+
+
+def test_c2_1_without_a_verification_node_n_i_hands_over_its_own_m():
+    """Addition 9, the other way round: n_j, told by notice_download, comes back to n_i with r + 3."""
+    world = worlds.get()
+    release = world.release("1.1.0")
+    exchange = Exchange(running="1.1.0", own=Own("1.0.0"))
+    exchange.n_i.me.model = exchange.n_j.me.model = "thermometer"
+    exchange.fellows.own = Own("1.1.0", release.verifier, release.metainfo, release.info_hash)
+    exchange.n_j.ask = message.parse(exchange.asked)
+    exchange.n_j.asked, exchange.n_j.asker, exchange.n_j.source = exchange.asked, exchange.me(1).public, "n_i"
+    exchange.n_j.r, exchange.n_j.id, exchange.n_j.state = R, message.node_id(exchange.me(2).public, R), "waiting"
+    run(exchange.fellows.receive(run(exchange.n_j.elapsed())[0][2], "n_j"))
+    assert exchange.fellows.older == 1
+    me = exchange.n_j.me
+    n_i = (exchange.n_i.id, exchange.me(1).public, "n_i")
+    newer = Newer(me, "1.0.0", world.root, exchange.clock, Counters(), R, C2_1, *n_i)
+    asked = run(newer.begin())[0][2]
+    assert message.parse(asked)["r"] == message.next_r(R, 3)
+    ((_, _, reply),) = run(exchange.fellows.receive(asked, "n_j"))
+    ask = run(newer.receive(reply))[0][2]
+    ((_, _, reply),) = run(exchange.fellows.receive(ask, "n_j"))
+    ((kind, got, peers, repair),) = run(newer.receive(reply))
+    assert kind == UPDATE and got.version == "1.1.0" and peers == [("127.0.0.2", 4002, True)] and not repair
+
+
+def test_c2_3_an_answer_that_names_this_node_does_not_silence_it():
+    from fwnode.roles.log import ANSWERED, verification_log
+
+    exchange, _ = answered("1.0.0", "1.1.0")
+    for node, state in ((exchange.n_j.id, "handing"), (bytes(20), "over")):
+        log = run(verification_log(exchange.me(1), R, node, 0, ANSWERED, "1.0.0", bytes(32)))
+        run(exchange.n_j.receive(log))
+        assert exchange.n_j.state == state

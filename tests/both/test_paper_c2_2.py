@@ -1,6 +1,6 @@
 """The numbered steps of C2-2 (paper 3.3.2): equal versions, confirmed by more than six others."""
 
-from c2_parts import FALSE, GENUINE, Exchange, R, Whole
+from c2_parts import FALSE, GENUINE, Exchange, Own, R, Whole
 from chain_parts import MODEL, TIME
 from fwnode.crypto import sha256
 from fwnode.roles import BROADCAST, END, SEND
@@ -111,3 +111,31 @@ def test_the_broadcasts_name_everybody_by_kind():
     exchange = Exchange()
     exchange.n_j.consider(exchange.asked, "n_i", 0)
     assert run(exchange.n_j.elapsed())[0][0] == BROADCAST
+
+
+def test_c2_2_step_9_a_tampered_n_i_gets_the_same_version_anew_from_n_j():
+    """As in C2-3, with r + 4: the numbers up to r + 3 are used up."""
+    import world as worlds
+    from fwnode.roles import UPDATE
+    from fwnode.roles.handing import REPAIR
+    from fwnode.roles.identity import Counters
+    from fwnode.roles.newer import Newer
+
+    world = worlds.get()
+    release = world.release("1.1.0")
+    tampered = Whole(FALSE, 2)
+    n_j = tampered.exchange.n_j
+    assert n_j.state == "handing"
+    n_j.me.model = "thermometer"
+    n_j.own = n_j.handing.own = Own("1.1.0", release.verifier, release.metainfo, release.info_hash)
+    me = tampered.exchange.me(1)
+    me.model = "thermometer"
+    node = (n_j.id, tampered.exchange.me(2).public, "n_j")
+    newer = Newer(me, "1.1.0", world.root, tampered.exchange.clock, Counters(), R, REPAIR, *node)
+    asked = run(newer.begin())[0][2]
+    assert message.parse(asked)["r"] == message.next_r(R, 4)
+    ask = run(newer.receive(run(n_j.receive(asked))[0][2]))[0][2]
+    sent, ended = run(n_j.receive(ask))
+    assert ended == (END, ANSWERED, "n_i is tampered")
+    ((kind, got, _, repair),) = run(newer.receive(sent[2]))
+    assert kind == UPDATE and got.verifier == release.verifier and repair

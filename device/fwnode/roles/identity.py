@@ -1,7 +1,6 @@
 """Who a node is, in every role that it plays, and what it dropped."""
 
 from fwnode.crypto import InvalidBox
-from fwnode.errors import FwError
 
 
 class Identity:
@@ -30,7 +29,9 @@ class Counters:
         """One more dropped for `reason`."""
         self.by_reason[reason] = self.by_reason.get(reason, 0) + 1
 
-    def drop(self, error: FwError) -> None:
+    def drop(self, error: Exception) -> None:
         """One more dropped for what `error` says: its reason, its field, or its kind."""
+        if isinstance(error, MemoryError):
+            return self.count("memory")
         kind = "box" if isinstance(error, InvalidBox) else "malformed"
-        self.count(getattr(error, "reason", None) or getattr(error, "field", None) or kind)
+        return self.count(getattr(error, "reason", None) or getattr(error, "field", None) or kind)

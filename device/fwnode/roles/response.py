@@ -171,7 +171,9 @@ class Response:
         return [(SEND, self.source, (yield from self._res_verchk()))]
 
     def _quiet(self, log: dict):  # type: ignore[no-untyped-def]
-        """Addition 8: n_i says that it is answered; only its own word counts."""
+        """Addition 8: n_i says that it is answered; only its own word counts, and not when it names this node."""
+        if log["res"] == self.id:
+            return []
         if log["from"] != self.ask["from"] or not (yield from message.verify(log, self.asker)):
             raise Untrusted("signature", "verification_log: not n_i's")
         return self._end("quiet", "n_i is answered")
