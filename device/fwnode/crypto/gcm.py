@@ -14,9 +14,8 @@ from .hmac import equal
 
 # from_bytes, since mpy-cross would fold an expression into hundreds of decimal digits
 _ONES = int.from_bytes(b"\1" * 128, "big")  # 128 coefficients
-_ONES2 = int.from_bytes(b"\1" * 256, "big")
-_LOW = 255 * _ONES
 _FOLD = 1 | 1 << 8 | 1 << 16 | 1 << 56  # x^128 in this field
+_SHIFT = 24  # a state stands this much higher, since bin() begins with three other characters
 _PIECE = 128  # bytes of key stream at a time
 
 
@@ -26,21 +25,29 @@ def _spread(block: bytes) -> int:
 
 
 def ghash(h: int, y: int, data: bytes) -> int:
-    """Return GHASH's state after data, zero-padded to blocks; h and y, the state before, spread."""
+    """Return GHASH's state after data, zero-padded to blocks; h spread, y the state before or 0.
+
+    Of a state only the lowest bit of the 128 lowest coefficients counts: the rest goes with the
+    next block's mask, which its characters need anyway.
+    """
+    get = int.from_bytes
+    ones = _ONES
+    low = ones << _SHIFT
+    fold = _FOLD << _SHIFT
     for i in range(0, len(data), 16):
-        b = bytes(data[i : i + 16])
-        if len(b) < 16:
-            b += bytes(16 - len(b))
-        y = (y ^ _spread(b)) * h & _ONES2
-        # the upper half times x^7 + x^2 + x + 1, twice: the first time leaves seven coefficients
-        y = (y & _LOW ^ (y >> 1024) * _FOLD) & _ONES2
-        y = y & _LOW ^ (y >> 1024) * _FOLD & _ONES
+        b = b"\1" + data[i : i + 16]
+        if len(b) < 17:
+            b += bytes(17 - len(b))
+        y = ((y ^ get(bin(get(b, "big")).encode(), "little")) & low) * h
+        # the upper half times x^7 + x^2 + x + 1, twice: the first time leaves six coefficients
+        t = (y >> 1024 + _SHIFT & ones) * fold
+        y ^= t ^ (t >> 1024 + _SHIFT) * fold
     return y
 
 
 def _join(y: int) -> bytes:
-    """Return the block of a spread state."""
-    return int((y | 0x30 * _ONES).to_bytes(128, "little"), 2).to_bytes(16, "big")
+    """Return the block of a state."""
+    return int((y >> _SHIFT & _ONES | 0x30 * _ONES).to_bytes(128, "little"), 2).to_bytes(16, "big")
 
 
 def _xor(a: bytes, b: bytes) -> bytes:

@@ -3,7 +3,9 @@
 from hashlib import sha256 as _sha256
 
 _BLOCK = 64
-_IPAD = 0x36
+# one XOR of 512 bits instead of 64 of bytes
+_IPAD = int.from_bytes(b"\x36" * _BLOCK, "big")
+_OPAD = int.from_bytes(b"\x5c" * _BLOCK, "big")
 
 
 def sha256(data: bytes) -> bytes:
@@ -15,15 +17,10 @@ def hmac_sha256(key: bytes, data: bytes) -> bytes:
     """Return the 32-byte HMAC-SHA-256 of data (RFC 2104)."""
     if len(key) > _BLOCK:
         key = sha256(key)
-    inner = bytearray(b"\x36" * _BLOCK)
-    outer = bytearray(b"\x5c" * _BLOCK)
-    for i, k in enumerate(key):
-        inner[i] ^= k
-        outer[i] ^= k
-    h = _sha256(inner)
+    k = int.from_bytes(key, "big") << 8 * (_BLOCK - len(key))
+    h = _sha256((k ^ _IPAD).to_bytes(_BLOCK, "big"))
     h.update(data)
-    outer += h.digest()
-    return sha256(outer)
+    return sha256((k ^ _OPAD).to_bytes(_BLOCK, "big") + h.digest())
 
 
 def expand(prk: bytes, info: bytes, length: int) -> bytes:
