@@ -42,6 +42,45 @@ def test_it_is_an_option():
     assert (comb.run, ladder.run) == plain
 
 
+class _Version:
+    """sys.implementation of another MicroPython."""
+
+    def __init__(self, *version):
+        self.version = version
+
+
+def _raiser(error):
+    def source():
+        raise error
+
+    return source
+
+
+def test_it_stays_off_where_it_is_not_safe():
+    plain = comb.run, comb.sums, comb.multiply_add, ladder.run
+    own, source = native.implementation, native.source
+    try:
+        # 1.25 on an ESP32 makes wrong branches of it without an error
+        for version in ((1, 23, 0), (1, 25, 0, "")):
+            native.implementation = _Version(*version)
+            assert native.enable() is False
+        native.implementation = _Version(1, 26, 0)
+        assert native.enable() is _has_viper()
+        native.disable()
+        # the board's assembler gives up, the heap is full, the machine computes wrongly
+        for error in (RuntimeError("bccz out of range"), NotImplementedError("native method too big"), MemoryError()):
+            native.source = _raiser(error)
+            assert native.enable() is False
+        wrong = source().replace("m = x & 8191", "m = x & 4095")
+        assert wrong != source()
+        native.source = lambda: wrong
+        assert native.enable() is False
+        assert (comb.run, comb.sums, comb.multiply_add, ladder.run) == plain
+    finally:
+        native.implementation, native.source = own, source
+        native.disable()
+
+
 def test_both_compute_the_same():
     x, y = GX, GY
     q = comb.Comb(gtable.TABLE)

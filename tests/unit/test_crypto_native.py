@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import operator
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -172,3 +175,15 @@ def test_the_simulation_notices_what_does_not_fit() -> None:
         _ = Word(1 << 30) * 2
     with pytest.raises(AssertionError, match="32 bits"):
         _ = Word(-TOP) - 1
+
+
+@pytest.mark.parametrize("chip", ["xtensawin", "rv32imc", "armv7m", "x86", "x64"])
+def test_every_chips_assembler_takes_it(tmp_path: Path, chip: str) -> None:
+    """ESP32 and S3, C3, and what else MicroPython runs on: mpy-cross has the same assemblers."""
+    source = tmp_path / "execute.py"
+    source.write_text("import micropython\n" + native.source())
+    out = tmp_path / "execute.mpy"
+    command = [sys.executable, "-m", "mpy_cross", f"-march={chip}", "-o", str(out), str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert out.stat().st_size < 6000

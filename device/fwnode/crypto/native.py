@@ -13,6 +13,8 @@ run time, since machine code in a .mpy file would fit one kind of chip.  It runs
 four bytes an operation, so that a point doubling is one call and takes no heap.
 """
 
+from sys import implementation
+
 from . import comb, ladder, p256
 from .p256 import P
 
@@ -87,6 +89,10 @@ _TAIL = """   elif k == 4:
      x = x >> 13
      i += 1
 """
+
+# Before 1.26 the assembler for Xtensa (ESP32, S3) prints a line when a branch is too far, as three
+# here are, and goes on with a wrong one: running that would end in a crash, which nothing catches.
+_OLDEST = (1, 26)
 
 _execute = None
 _programs: tuple = ()
@@ -300,13 +306,15 @@ def _is_right() -> bool:
 def enable() -> bool:
     """Use machine code when this board can make it and it computes rightly; say whether it does."""
     global _execute, _programs
+    if implementation.version[:2] < _OLDEST:
+        return False
     try:
         import micropython
 
         scope = {"micropython": micropython}
         exec(source(), scope)
-    except (ImportError, SyntaxError, MemoryError, NameError):
-        return False
+    except (ImportError, SyntaxError, MemoryError, NameError, RuntimeError):
+        return False  # RuntimeError: the assembler's "native method too big", or a branch too far
     _execute = scope["execute"]
     _programs = tuple([assemble(text) for text in TEXTS])
     if not _is_right():
