@@ -225,6 +225,114 @@ def test_the_work_is_sliced():
         (ladder.double, ladder.double_add, ladder.add, comb.double, comb.double_add, comb.add) = real
 
 
+def test_random_scalars_are_uniform():
+    """Even and odd, high and low: a bit that is fixed would be lost to a key."""
+    drawn = [p256.random_scalar() for _ in range(100)]
+    assert all(0 < k < N for k in drawn)
+    for bit in range(256):
+        assert len({k >> bit & 1 for k in drawn}) == 2 or bit >= 224, bit
+
+
+def test_no_number_comes_again_when_a_secret_is_used_again():
+    """What is doubled, added to, inverted or split with a secret in it differs with every call, for equal arguments."""
+    seen = []
+
+    def recorded(function, keep):
+        def call(*args):
+            for n in keep(*args):
+                seen.append(n & (1 << 60) - 1)  # as much as a small integer holds: the heap is small
+            return function(*args)
+
+        return call
+
+    def coordinates(X, Y, Z, *rest):
+        return (X, Y % P, Z)
+
+    def in_a_sum(X, Y, Z, xs, ys, i, j):
+        return coordinates(X, Y, Z) if len(xs) > 1 else ()
+
+    def inverted(a, m):
+        return (a % m,)
+
+    def digits(k, *width):
+        return (k,)
+
+    places = []
+    for module, name, keep in (
+        # not where a blinding pair is renewed: it is random itself, used once and doubled once
+        (comb, "double_add", in_a_sum),
+        (comb, "inverse", inverted),
+        (comb, "digits", digits),
+        (ladder, "double", coordinates),
+        (ladder, "double_add", coordinates),
+        (ladder, "add", coordinates),
+        (ladder, "naf", lambda k, width: (k,) if k >> 64 else ()),  # short scalars are random themselves
+        (p256, "inverse", inverted),
+        (pure, "inverse", inverted),
+    ):
+        places.append((module, name, getattr(module, name)))
+        setattr(module, name, recorded(getattr(module, name), keep))
+    try:
+        key = _bytes(p256.random_scalar())
+        public = _end(pure.public_key(_bytes(p256.random_scalar())))[0]
+        box = _end(pure.seal_with(5, _end(pure.public_key(key))[0], b"", b"", b""))[0]
+        e = p256.random_scalar()
+
+        def forget():
+            pure._last[:] = b"", b""
+            del seen[:]
+
+        for operation, *args in (
+            (pure.public_key, key),
+            (pure.sign, key, b"m"),
+            (pure.ecdh, key, public),
+            (pure.unseal, key, b"", b"", box),
+            (pure.seal_with, e, public, b"", b"", b""),
+        ):
+            for kept in (False, True):
+                pure._combs[:] = []
+                if kept:
+                    _end(pure.precompute(public))
+                forget()
+                first = _end(operation(*args))[0]
+                before = set(seen)
+                assert len(before) > 20
+                forget()
+                assert _end(operation(*args))[0] == first
+                assert not before.intersection(seen)
+    finally:
+        for module, name, real in places:
+            setattr(module, name, real)
+        pure._combs[:] = []
+
+
+def test_each_protection_holds_by_itself():
+    """The test before would not miss one of several that cover the same number."""
+    asked = []
+
+    def recorded(a, m):
+        asked.append(a % m)
+        return real(a, m)
+
+    real = p256.inverse
+    p256.inverse = comb.inverse = recorded
+    try:
+        g = comb.Comb(gtable.TABLE)
+        for _ in range(3):
+            p256.secret_inverse(7, P)
+            _end(comb.columns(((gtable.TABLE, 7),)))
+        assert len(asked) == len(set(asked)) == 6
+    finally:
+        p256.inverse = comb.inverse = real
+    _end(g.next_blind())
+    pair = g.pair
+    after = set()
+    for _ in range(20):  # the next pair is one of 32, by chance
+        g.pair = pair
+        after.add(_end(g.next_blind())[0][0])
+    assert len(after) > 1
+
+
 def test_blinding_changes_with_every_use():
     c = comb.Comb(gtable.TABLE)
     seen = set()

@@ -6,11 +6,10 @@ CPython by `cryptography`.  Each function runs its generator in `steps` to the e
 uses those directly.  For any bytes given, nothing but InvalidKey and InvalidBox is raised.
 """
 
-from os import urandom
-
 from . import steps
 from .errors import InvalidBox, InvalidKey
 from .hmac import equal, hmac_sha256, sha256
+from .p256 import random_scalar
 
 __all__ = (
     "InvalidBox",
@@ -28,15 +27,10 @@ __all__ = (
     "verify",
 )
 
-_N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-
 
 def generate_key() -> bytes:
-    """Return a new private key: 32 bytes, 1 to n-1, uniform (FIPS 186-4 B.4.2)."""
-    while True:
-        key = urandom(32)
-        if 0 < int.from_bytes(key, "big") < _N:
-            return key
+    """Return a new private key: 32 bytes, 1 to n-1, uniform."""
+    return random_scalar().to_bytes(32, "big")
 
 
 def _finish(work):  # type: ignore[no-untyped-def]

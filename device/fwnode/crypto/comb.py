@@ -71,7 +71,7 @@ class Comb:
             while not Z:  # one b in 512 begins with two columns alike or opposite: double_add cannot
                 b = random_scalar()
                 xs, ys = yield from columns(((self.table, b),))
-                z = random_scalar() % P
+                z = random_scalar()
                 zz = z * z % P
                 X = xs[0] * zz % P
                 Y = ys[0] * (zz * z % P) % P

@@ -146,9 +146,9 @@ def multiply(k: int, x: int, y: int):
     r = int.from_bytes(urandom(4), "big") | 1 << 32
     a, b = divmod(k, r)
     one = ((x,), (y,))
-    X, Y, Z = yield from run(naf(r, 2), one, [], one, random_scalar() % P)
+    X, Y, Z = yield from run(naf(r, 2), one, [], one, random_scalar())
     table = yield from odd_multiples(X, Y, Z, 8)
-    X, Y, Z = yield from run(naf(a, 5), table, naf(b, 2), one, random_scalar() % P)
+    X, Y, Z = yield from run(naf(a, 5), table, naf(b, 2), one, random_scalar())
     return affine(X, Y, Z)
 
 

@@ -32,11 +32,11 @@ def inverse(a: int, m: int) -> int:
     return u
 
 
-def random_scalar(bits: int = 256) -> int:
-    """Return a random odd integer of at most `bits` bits (a multiple of 8), below n if 256."""
+def random_scalar() -> int:
+    """Return a random integer, uniform from 1 to n-1 (FIPS 186-4 B.4.2)."""
     while True:
-        k = int.from_bytes(urandom(bits >> 3), "big") | 1
-        if k < N:
+        k = int.from_bytes(urandom(32), "big")
+        if 0 < k < N:
             return k
 
 
