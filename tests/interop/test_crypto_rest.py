@@ -7,6 +7,7 @@ from pathlib import Path
 
 import crypto_vectors as cv
 from test_crypto_cross import board_made, host_made
+from test_crypto_fuzz import hostile_lines
 
 
 def test_aes_128_gcm_of_any_iv_and_tag(tmp_path: Path) -> None:
@@ -23,3 +24,8 @@ def test_thousands_of_cases_from_the_host(tmp_path: Path) -> None:
 
 def test_thousands_of_cases_from_micropython(tmp_path: Path) -> None:
     assert board_made(tmp_path, 1500) == 1500
+
+
+def test_thousands_of_hostile_calls(tmp_path: Path) -> None:
+    lines = hostile_lines(5000, seed=random.randrange(2**32))
+    assert sum(cv.check(tmp_path, lines).values()) == 5000

@@ -55,6 +55,7 @@ OPERATIONS = {
     "sha256": sha256,
     "monte": monte,
     "hmac": hmac_sha256,
+    "hmac_half": lambda key, m: hmac_sha256(key, m)[:16],
     "extract": hmac_sha256,
     "expand": lambda prk, info, n: expand(prk, info, number(n)),
     "gcm_seal": lambda key, iv, aad, pt, n: (

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import crypto_vectors as cv
 import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 MODES = ("micropython", "pure", "face")
 ECDH = "asymmetric/ECDH/KASValidityTest_ECCStaticUnified_"
 ECDSA = "asymmetric/ECDSA/"
+EDITION_2 = ("SigGen.txt", "SigVer.rsp", "KeyPair.rsp")
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -66,9 +69,9 @@ def test_signatures_of_cavp_sigver(tmp_path: Path, mode: str) -> None:
 
 
 def test_signatures_of_cavp_siggen(tmp_path: Path) -> None:
-    """FIPS 186-3 SigGen: public keys of the private ones, and 75 valid signatures; 186-2 too."""
+    """SigGen of both editions: public keys of the private ones, and 90 valid signatures; KeyPair; 186-2's SigVer."""
     lines = []
-    for path in ("FIPS_186-3/SigGen.txt", "FIPS_186-2/SigVer.rsp", "FIPS_186-2/KeyPair.rsp"):
+    for path in ("FIPS_186-3/SigGen.txt", "FIPS_186-3/KeyPair.rsp", *(f"FIPS_186-2/{n}" for n in EDITION_2)):
         for section, f in cv.cavp(ECDSA + path):
             if not section.startswith("[P-256"):
                 continue
@@ -83,7 +86,7 @@ def test_signatures_of_cavp_siggen(tmp_path: Path) -> None:
                 valid = f.get("Result", "P").startswith("P")
                 lines.append(cv.line("verify_digest", q, digest, cv.signature(f["R"], f["S"]), valid))
     counts = cv.check(tmp_path, lines)
-    assert counts == {"public_key": 85, "verify_digest": 90}
+    assert counts == {"public_key": 110, "verify_digest": 105}
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -112,30 +115,38 @@ def test_ecdh_of_cavp(tmp_path: Path, mode: str) -> None:
     assert counts == {"ecdh": 64, "is_public_key": 176, "is_secret": 160}  # of 240 vectors
 
 
-def test_rfc6979_signatures(tmp_path: Path) -> None:
-    """RFC 6979 A.2.5, P-256 with SHA-256: key, public key, the two messages' signatures."""
+def rfc6979_records() -> Iterator[dict[str, str]]:
+    """The P-256 records of A.2.5: operation, hash, message, signature in DER, and the result."""
+    text = (cv.VECTORS / ECDSA / "RFC6979/evppkey_ecdsa_rfc6979.txt").read_text()
+    text = text.partition("Title = RFC 6979 P-256 ")[2].partition("\nTitle = ")[0]
+    for record in text.split("\n\n"):
+        fields = dict(row.partition(" = ")[::2] for row in record.splitlines())
+        if "Input" in fields:
+            yield fields
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rfc6979_signatures(tmp_path: Path, mode: str) -> None:
+    """RFC 6979 A.2.5: the key, the two signatures with SHA-256; those with other hashes verify, with a bit changed not."""
     d = bytes.fromhex("C9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721")
     q = cv.point(
         "60FED4BA255A9D31C961EB74C6356D68C049B8923B61FA6CE669622E60F29FB6",
         "7903FE1008B8BC99A41AE9E95628BC64F2F1B20C2D7E9F5177A3C294D4462299",
     )
-    sample = cv.signature(
-        "EFD48B2AACB6A8FD1140DD9CD45E81D69D2C877B56AAF991C34D0EA84EAF3716",
-        "F7CB1C942D657C41D436C7A1B6E29F65F3E900DBB9AFF4064DC4AB2F843ACDA8",
-    )
-    test = cv.signature(
-        "F1ABB023518351CD71D881567B1EA663ED3EFCF6C5132B354F28D3B0B7D38367",
-        "019F4113742A2B14BD25926B49C649155F267E60D3814B4C0CC84250E46F0083",
-    )
-    lines = [
-        cv.line("public_key", d, q),
-        cv.line("sign", d, b"sample", sample),
-        cv.line("sign", d, b"test", test),
-        cv.line("verify", q, b"sample", sample, True),
-        cv.line("verify", q, b"test", sample, False),
-    ]
-    for mode in MODES:
-        assert sum(cv.check(tmp_path, lines, mode).values()) == 5
+    lines = [cv.line("public_key", d, q)]
+    for f in rfc6979_records():
+        message = f["Input"].strip('"').encode()
+        r, s = decode_dss_signature(bytes.fromhex(f["Output"]))
+        signature = r.to_bytes(32, "big") + s.to_bytes(32, "big")
+        if "DigestVerify" in f:
+            digest = hashlib.new(f["DigestVerify"], message).digest()[:32].rjust(32, b"\0")
+            lines.append(cv.line("verify_digest", q, digest, signature, "Result" not in f))
+            if f["DigestVerify"] == "SHA256":
+                lines.append(cv.line("verify", q, message, signature, "Result" not in f))
+        elif f["DigestSign"] == "SHA256":
+            lines.append(cv.line("sign", d, message, signature))
+    counts = cv.check(tmp_path, lines, mode)
+    assert counts == {"public_key": 1, "sign": 2, "verify": 4, "verify_digest": 20}
 
 
 def test_hashes(tmp_path: Path) -> None:
@@ -157,6 +168,9 @@ def test_hashes(tmp_path: Path) -> None:
         if "MD" in f:
             tag = bytes.fromhex(f["MD"])
             lines.append(cv.line("hmac", bytes.fromhex(f["Key"]), bytes.fromhex(f["Msg"]), tag))
+    # test case 5, which that file leaves out since it gives half of the result
+    key, half = b"\x0c" * 20, bytes.fromhex("a3b6167473100ee06e0c796c2955552b")
+    lines.append(cv.line("hmac_half", key, b"Test With Truncation", half))
     for path in ("rfc-5869-HKDF-SHA256.txt", "hkdf-generated.txt"):
         seen: dict[str, str] = {}
         for _, f in cv.cavp("KDF/" + path):
@@ -169,7 +183,7 @@ def test_hashes(tmp_path: Path) -> None:
             lines.append(cv.line("extract", salt, ikm, prk))
             lines.append(cv.line("expand", prk, info, int(f["L"]).to_bytes(2, "big"), okm))
     counts = cv.check(tmp_path, lines)
-    assert counts == {"sha256": 129, "monte": 100, "hmac": 6, "extract": 4, "expand": 4}
+    assert counts == {"sha256": 129, "monte": 100, "hmac": 6, "hmac_half": 1, "extract": 4, "expand": 4}
 
 
 def hmac(key: bytes, data: bytes) -> bytes:
