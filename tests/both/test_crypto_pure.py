@@ -148,6 +148,7 @@ def test_signatures_whose_numbers_are_near_the_edge():
         for _ in range(2):
             _check(public, r, s, True)
             _check(public, r, s + N, False)
+            _check(public, r, 0, False)  # Euclid would make 1 of 1/0, which is the signature s = 1
             _end(pure.precompute(public))
     # R's x is r + n, not r: one in 2^32 signatures.  r + n itself is none.
     x = N
