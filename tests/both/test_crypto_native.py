@@ -4,6 +4,7 @@ import sys
 
 from fwnode import crypto
 from fwnode.crypto import comb, gtable, ladder, native, p256, pure
+from fwnode.crypto.gcm import Gcm
 from fwnode.crypto.p256 import GX, GY, N
 
 
@@ -99,6 +100,24 @@ def test_both_compute_the_same():
             assert _point(_end(ladder.multiply_add(k, q, N - k, x, y))) is None
             again = _point(_end(ladder.multiply_add(k, q, 0, x, y)))
             assert again == product
+    finally:
+        native.disable()
+
+
+def test_gcm_of_every_length():
+    data = bytes([i * 7 & 255 for i in range(131)])
+    sealed = []
+    for n in range(131):
+        g = Gcm(data[n & 15 : (n & 15) + 16])
+        sealed.append(g.seal(data[:12] if n & 1 else data[:n], data[n:], data[:n]))
+    try:
+        native.enable()
+        for n in range(131):
+            g = Gcm(data[n & 15 : (n & 15) + 16])
+            nonce = data[:12] if n & 1 else data[:n]
+            assert g.seal(nonce, memoryview(data)[n:], data[:n]) == sealed[n]
+            assert g.open(nonce, data[n:], sealed[n]) == data[:n]
+            assert g.open(nonce, data[n:] + b"\x00", sealed[n]) is None
     finally:
         native.disable()
 

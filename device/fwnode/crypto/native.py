@@ -311,13 +311,16 @@ def enable() -> bool:
     try:
         import micropython
 
+        from . import nativegcm
+
         scope = {"micropython": micropython}
         exec(source(), scope)
+        exec(nativegcm.source(), scope)
     except (ImportError, SyntaxError, MemoryError, NameError, RuntimeError):
         return False  # RuntimeError: the assembler's "native method too big", or a branch too far
     _execute = scope["execute"]
     _programs = tuple([assemble(text) for text in TEXTS])
-    if not _is_right():
+    if not _is_right() or not nativegcm.use(scope["ghash"]):
         return False
     comb.sums = _sums
     comb.multiply_add = _multiply_add
@@ -328,5 +331,8 @@ def enable() -> bool:
 
 def disable() -> None:
     """Go back to the plain code."""
+    from . import nativegcm
+
+    nativegcm.drop()
     comb.sums, comb.multiply_add, comb.run, ladder.run = _plain
     _idle.clear()
