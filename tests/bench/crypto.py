@@ -19,7 +19,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 CRYPTO = HERE.parent.parent / "device" / "fwnode" / "crypto"
 NATIVE = ", native"
-ON_DEMAND = {"native"}  # .mpy files that are not resident
+ON_DEMAND = {"native", "nativegcm"}  # .mpy files that are not resident
 HOST_ONLY = {"host.py", "hostaes.py"}
 
 # What a board does in one exchange; tests/unit/test_crypto_bench.py compares it with what the roles do.
@@ -98,7 +98,7 @@ def show_exchanges(us: dict[str, float]) -> None:
         for kind in ("", NATIVE):
             if "sign" + kind not in us:
                 continue
-            short, long = us["AES-128-GCM, 440 + 90 bytes"], us["AES-128-GCM, 440 + 1,800 bytes"]
+            short, long = us["AES-128-GCM, 440 + 90 bytes" + kind], us["AES-128-GCM, 440 + 1,800 bytes" + kind]
             kept = sum(us[s + kind] for s in steps)
             made = kept + us["precompute" + kind]
             new = sum(us[s.replace("precomputed", "new key") + kind] for s in steps)
@@ -118,7 +118,7 @@ def show(result: dict) -> None:
         kb = f"{heap[name] / 1024:.1f}"
         print(f"{name:<32}{cost:>9.0f}{1e6 / cost:>9.0f}{ratio:>8}{wanted or '':>8}{kb:>9}")
     show_exchanges(us)
-    print(f"\na precomputed key keeps {result['kept']} bytes of heap (64-bit port)")
+    print(f"\na precomputed key keeps {result['kept']} bytes of heap (64-bit port), machine code {result['native']}")
     sizes = result["mpy"]
     rare = {name: sizes.pop(name) for name in ON_DEMAND}
     print(f"resident .mpy: {sum(sizes.values())} bytes of 14336: {sizes}; on demand: {rare}")

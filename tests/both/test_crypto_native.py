@@ -35,7 +35,7 @@ def test_it_is_an_option():
     plain = comb.run, ladder.run
     try:
         here = _has_viper()
-        assert native.enable() is here
+        assert crypto.use_machine_code() is here
         assert (comb.run is not plain[0]) is here
         assert (ladder.run is not plain[1]) is here
     finally:

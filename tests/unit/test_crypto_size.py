@@ -10,7 +10,7 @@ import crypto_vectors as cv
 
 PACKAGE = cv.ROOT / "device" / "fwnode" / "crypto"
 NOT_ON_A_BOARD = {"host.py", "hostaes.py"}
-ON_DEMAND = {"native.py"}
+ON_DEMAND = {"native.py", "nativegcm.py"}
 RESIDENT = 14 * 1024
 HEAP_OF_A_CALL = 24 * 1024
 

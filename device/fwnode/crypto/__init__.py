@@ -24,6 +24,7 @@ __all__ = (
     "sha256",
     "sign",
     "unseal",
+    "use_machine_code",
     "verify",
 )
 
@@ -82,3 +83,13 @@ def precompute(public: bytes) -> None:
     dropped.  Raise InvalidKey.
     """
     _finish(steps.precompute(public))
+
+
+def use_machine_code() -> bool:
+    """Compile the curves' inner loops on this board, where that is safe; return whether they are used now.
+
+    Takes 24 KB of heap for a moment; what was compiled goes when fwnode.crypto is unloaded.
+    """
+    from .native import enable
+
+    return enable()
