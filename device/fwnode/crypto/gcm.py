@@ -19,26 +19,43 @@ _SHIFT = 24  # a state stands this much higher, since bin() begins with three ot
 _PIECE = 128  # bytes of key stream at a time
 
 
-def _spread(block: bytes) -> int:
-    """Return 16 bytes as 128 coefficients 8 bits apart; GCM's x^0 is the first byte's top bit."""
-    return int.from_bytes(bin(int.from_bytes(b"\1" + block, "big"))[3:].encode(), "little") & _ONES
+def powers(key: bytes) -> tuple:
+    """Return what ghash needs of a key H (16 bytes): 128 coefficients 8 bits apart, and those of H^2.
+
+    GCM's x^0 is the first byte's top bit.
+    """
+    h = int.from_bytes(bin(int.from_bytes(b"\1" + key, "big"))[3:].encode(), "little") & _ONES
+    y = h * h
+    t = (y >> 1024 & _ONES) * _FOLD
+    return h, (y ^ t ^ (t >> 1024) * _FOLD) & _ONES
 
 
-def ghash(h: int, y: int, data: bytes) -> int:
-    """Return GHASH's state after data, zero-padded to blocks; h spread, y the state before or 0.
+def ghash(key: tuple, y: int, data: bytes) -> int:
+    """Return GHASH's state after data, zero-padded to blocks; key from powers, y the state before or 0.
 
-    Of a state only the lowest bit of the 128 lowest coefficients counts: the rest goes with the
-    next block's mask, which its characters need anyway.
+    Two blocks a reduction: (y + a) H^2 + b H.  Of a state only the lowest bit of the 128 lowest
+    coefficients counts: the rest goes with the next block's mask, which its characters need anyway.
     """
     get = int.from_bytes
     ones = _ONES
     low = ones << _SHIFT
     fold = _FOLD << _SHIFT
-    for i in range(0, len(data), 16):
+    end = len(data)
+    i = 0
+    while i < end:
         b = b"\1" + data[i : i + 16]
-        if len(b) < 17:
-            b += bytes(17 - len(b))
-        y = ((y ^ get(bin(get(b, "big")).encode(), "little")) & low) * h
+        i += 16
+        if i > end:
+            b += bytes(i - end)
+        y = (y ^ get(bin(get(b, "big")).encode(), "little")) & low
+        if i < end:
+            b = b"\1" + data[i : i + 16]
+            i += 16
+            if i > end:
+                b += bytes(i - end)
+            y = y * key[1] ^ (get(bin(get(b, "big")).encode(), "little") & low) * key[0]
+        else:
+            y *= key[0]
         # the upper half times x^7 + x^2 + x + 1, twice: the first time leaves six coefficients
         t = (y >> 1024 + _SHIFT & ones) * fold
         y ^= t ^ (t >> 1024 + _SHIFT) * fold
@@ -61,20 +78,20 @@ class Gcm:
 
     def __init__(self, key: bytes) -> None:
         self._aes = aes(key, 1)
-        self._h = _spread(self._aes.encrypt(bytes(16)))
+        self._key = powers(self._aes.encrypt(bytes(16)))
 
     def _counter(self, nonce: bytes) -> bytes:
         """Return the first counter block, J0."""
         if len(nonce) == 12:
             return nonce + b"\0\0\0\1"
-        y = ghash(self._h, 0, nonce)
-        return _join(ghash(self._h, y, (8 * len(nonce)).to_bytes(16, "big")))
+        y = ghash(self._key, 0, nonce)
+        return _join(ghash(self._key, y, (8 * len(nonce)).to_bytes(16, "big")))
 
     def _tag(self, j0: bytes, aad: bytes, data: bytes) -> bytes:
         """Return the tag (16 bytes) of additional data and ciphertext."""
-        y = ghash(self._h, ghash(self._h, 0, aad), data)
+        y = ghash(self._key, ghash(self._key, 0, aad), data)
         lengths = (8 * len(aad)).to_bytes(8, "big") + (8 * len(data)).to_bytes(8, "big")
-        return _xor(_join(ghash(self._h, y, lengths)), self._aes.encrypt(j0))
+        return _xor(_join(ghash(self._key, y, lengths)), self._aes.encrypt(j0))
 
     def _crypt(self, j0: bytes, data: bytes) -> bytes:
         """Return data XOR the key stream, in pieces that keep the heap small."""

@@ -25,7 +25,7 @@ def ghash(memory, data, blocks: int):
 """
 
 _execute = None
-_plain = (gcm._spread, gcm.ghash, gcm._join)
+_plain = (gcm.powers, gcm.ghash, gcm._join)
 
 
 def source() -> str:
@@ -99,13 +99,13 @@ def use(code) -> bool:  # type: ignore[no-untyped-def]
     _execute = code
     key = bytes(range(101, 117))
     data = bytes(range(0, 256, 5)) + b"\xff" * 9
-    spread, hashed, join = _plain
-    if _join(ghash(tables(key), 0, data)) != join(hashed(spread(key), 0, data)):
+    powers, hashed, join = _plain
+    if _join(ghash(tables(key), 0, data)) != join(hashed(powers(key), 0, data)):
         return False
-    gcm._spread, gcm.ghash, gcm._join = tables, ghash, _join
+    gcm.powers, gcm.ghash, gcm._join = tables, ghash, _join
     return True
 
 
 def drop() -> None:
     """Go back to the plain code."""
-    gcm._spread, gcm.ghash, gcm._join = _plain
+    gcm.powers, gcm.ghash, gcm._join = _plain
