@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from xtensa import Xtensa, viper_code
 
 from fwnode.crypto import gcm, native, nativegcm, p256
 from fwnode.crypto.p256 import P
@@ -187,6 +188,29 @@ def test_ghash_stays_in_range_and_right(monkeypatch: pytest.MonkeyPatch) -> None
             assert nativegcm._join(memory) == gcm._join(expected)
             nativegcm.ghash(memory, memory, data)
             assert nativegcm._join(memory) == gcm._join(gcm.ghash(gcm.powers(key), expected, data))
+
+
+def test_an_esp32s_machine_code_computes_the_same(tmp_path: Path, machine: Machine) -> None:
+    """What mpy-cross makes for Xtensa, instruction by instruction: an addition after a doubling, and back."""
+    processor = Xtensa(viper_code(tmp_path, native.source()))
+    native._execute = lambda memory, program, *numbers: processor.run(memory, bytearray(program), *numbers)
+    X, Y, Z, x, y = (p256.random_scalar() for _ in range(5))
+    memory = native.workspace(X, Y, Z)
+    native.run(memory, 0, 2)
+    native.step(memory, x, y, True)
+    native.run(memory, 1, 1)
+    expected = p256.double_add(*p256.double(X, Y, Z, 2), (x,), (y,), 0, 1)
+    assert native.leave(memory) == p256.add(*expected, x, P - y)
+    assert processor.steps > 100_000
+
+
+def test_an_esp32s_machine_code_hashes_the_same(tmp_path: Path) -> None:
+    processor = Xtensa(viper_code(tmp_path, nativegcm.source()))
+    try:
+        assert nativegcm.use(lambda memory, data, blocks: processor.run(memory, bytearray(data), blocks))
+    finally:
+        nativegcm.drop()
+    assert processor.steps > 10_000
 
 
 @pytest.mark.parametrize("chip", ["xtensawin", "rv32imc", "armv7m", "x86", "x64"])
