@@ -127,7 +127,7 @@ def show(result: dict) -> None:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--heap", default="192k")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()

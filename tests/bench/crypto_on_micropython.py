@@ -20,7 +20,7 @@ MESSAGE = urandom(440)  # req_verchk with its certificate (zeros would make GHAS
 INFO = b"fwchain/1 res_verchk"
 
 
-BATCH_US = 60000
+BATCH_US = 120000
 NATIVE = ", native"
 rows = []  # [name, function, its arguments, calls a batch, microseconds a call in the best batch, bytes of heap]
 

@@ -127,7 +127,7 @@ def rfc6979_records() -> Iterator[dict[str, str]]:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_rfc6979_signatures(tmp_path: Path, mode: str) -> None:
-    """RFC 6979 A.2.5: the key, the two signatures with SHA-256; those with other hashes verify, with a bit changed not."""
+    """RFC 6979 A.2.5: the key, both signatures with SHA-256; other hashes verify, but no changed bit."""
     d = bytes.fromhex("C9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721")
     q = cv.point(
         "60FED4BA255A9D31C961EB74C6356D68C049B8923B61FA6CE669622E60F29FB6",

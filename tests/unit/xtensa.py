@@ -11,6 +11,7 @@ import operator
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 MASK = 0xFFFFFFFF
@@ -106,7 +107,7 @@ class Xtensa:
             values += (BUFFERS + 0x10000 * i if isinstance(arg, bytearray) else arg).to_bytes(4, "little")
         # function object → its context → its constants → the run time's functions
         chain = [OBJECTS + 0x1000 * i for i in range(4)]
-        for at, then in zip(chain, chain[1:], strict=False):
+        for at, then in pairwise(chain):
             self.memory.append((at, bytearray(then.to_bytes(4, "little") * 64)))
         functions = b"".join((FUNCTIONS + 4 * i).to_bytes(4, "little") for i in range(128))
         self.memory += [(chain[3], bytearray(functions)), (ARGUMENTS, values)]
