@@ -58,7 +58,7 @@ def _raiser(error):
 
 
 def test_it_stays_off_where_it_is_not_safe():
-    plain = comb.run, comb.sums, comb.multiply_add, ladder.run
+    plain = comb.run, comb.sums, comb.multiply_add, comb.double, ladder.run
     own, source = native.implementation, native.source
     try:
         # 1.25 on an ESP32 makes wrong branches of it without an error
@@ -76,7 +76,7 @@ def test_it_stays_off_where_it_is_not_safe():
         assert wrong != source()
         native.source = lambda: wrong
         assert native.enable() is False
-        assert (comb.run, comb.sums, comb.multiply_add, ladder.run) == plain
+        assert (comb.run, comb.sums, comb.multiply_add, comb.double, ladder.run) == plain
     finally:
         native.implementation, native.source = own, source
         native.disable()
@@ -100,6 +100,7 @@ def test_both_compute_the_same():
             assert _point(_end(ladder.multiply_add(k, q, N - k, x, y))) is None
             again = _point(_end(ladder.multiply_add(k, q, 0, x, y)))
             assert again == product
+        assert bytes(_end(comb.build(GX, GY))) == gtable.TABLE
     finally:
         native.disable()
 

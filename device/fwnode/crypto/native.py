@@ -97,7 +97,7 @@ _OLDEST = (1, 26)
 _execute = None
 _programs: tuple = ()
 _idle: list = []  # workspaces, at most two
-_plain = (comb.sums, comb.multiply_add, comb.run, ladder.run)
+_plain = (comb.sums, comb.multiply_add, comb.run, ladder.run, comb.double)
 
 
 def source() -> str:
@@ -243,6 +243,15 @@ def _comb_run(X: int, Y: int, Z: int, xs: list, ys: list, i: int, j: int):
     return leave(memory)
 
 
+def _double(X: int, Y: int, Z: int, n: int) -> tuple:
+    """comb.double, for the runs of a table's teeth; a few doublings are not worth the way there and back."""
+    if n < 4:
+        return p256.double(X, Y, Z, n)
+    memory = workspace(X, Y, Z)
+    run(memory, 0, n)
+    return leave(memory)
+
+
 def _ladder_run(a: list, pa: tuple, b: list, pb: tuple, z: int):
     """Generator: ladder.run."""
     memory = bytearray()
@@ -326,6 +335,7 @@ def enable() -> bool:
     comb.multiply_add = _multiply_add
     comb.run = _comb_run
     ladder.run = _ladder_run
+    comb.double = _double
     return True
 
 
@@ -334,5 +344,5 @@ def disable() -> None:
     from . import nativegcm
 
     nativegcm.drop()
-    comb.sums, comb.multiply_add, comb.run, ladder.run = _plain
+    comb.sums, comb.multiply_add, comb.run, ladder.run, comb.double = _plain
     _idle.clear()
