@@ -13,6 +13,7 @@ NOT_ON_A_BOARD = {"host.py", "hostaes.py"}
 ON_DEMAND = {"native.py", "nativegcm.py"}
 RESIDENT = 14 * 1024
 HEAP_OF_A_CALL = 24 * 1024
+HEAP_OF_A_KEY = 2560
 
 # Leaves so much heap free (in one piece, more or less) that each call must pass in it.
 SCRIPT = """
@@ -82,3 +83,30 @@ def test_no_call_needs_more_heap(tmp_path: Path) -> None:
     command = [*cv.micropython(), str(script), str(cv.ROOT / "device"), str(HEAP_OF_A_CALL)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     assert done.stdout.split() == ["DONE"], done.stdout + done.stderr
+
+
+# Keeps a key more, and uses it, so that its blinding pair is there as well.
+KEEP = """
+import gc, sys
+sys.path.insert(0, sys.argv[1])
+from fwnode import crypto
+key = crypto.generate_key()
+keys = [crypto.public_key(crypto.generate_key()) for _ in range(4)]
+for public in keys:
+    gc.collect()
+    before = gc.mem_alloc()
+    crypto.precompute(public)
+    crypto.ecdh(key, public)
+    gc.collect()
+    print(gc.mem_alloc() - before)
+"""
+
+
+def test_a_precomputed_key_is_small(tmp_path: Path) -> None:
+    script = tmp_path / "keep.py"
+    script.write_text(KEEP)
+    command = [*cv.micropython(), str(script), str(cv.ROOT / "device")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
+    sizes = [int(row) for row in done.stdout.split()]
+    assert len(sizes) == 4
+    assert all(2048 < size <= HEAP_OF_A_KEY for size in sizes[1:]), sizes  # with the first comes what all share
