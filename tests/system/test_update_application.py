@@ -104,3 +104,26 @@ def test_an_application_runs_without_a_network_and_without_provisioning(tmp_path
         board.wifi_down(False)
         fleet.wait(board, "started")
         fleet.wait(board, "current")
+
+
+FASTER = """
+import json
+
+
+def on_state(state, facts):
+    if state == "checking":
+        from fwnode import crypto
+
+        print(json.dumps({"event": "faster", "used": crypto.use_machine_code()}))
+"""
+
+
+def test_an_application_may_use_machine_code_for_the_nodes_checks(tmp_path: Path) -> None:
+    with Fleet(tmp_path) as fleet:
+        old = fleet.release("1.0.0", app=FASTER)
+        fleet.publish(old)
+        board = fleet.board(old)
+        assert fleet.wait(board, "faster")["used"] is True
+        fleet.wait(board, "current")
+        fleet.publish(fleet.release("1.1.0", app=FASTER))
+        fleet.wait(board, "updated", version="1.1.0")
