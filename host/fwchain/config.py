@@ -26,7 +26,7 @@ class ConfigError(SetupError):
 
 @dataclass(frozen=True)
 class Key:
-    """One key: its kind (str, int or float), default, and limits: of the number, or of the text's length."""
+    """One key: its kind (str, int, float or bool), default, and limits: of the number, or of the text's length."""
 
     kind: type
     default: Any
@@ -37,6 +37,8 @@ class Key:
     @property
     def limits(self) -> str:
         """The limits in words."""
+        if self.kind is bool:
+            return "true or false"
         unit = " characters" if self.kind is str else ""
         return f"{self.least:g} to {self.most:.10g}{unit}"
 
@@ -54,7 +56,7 @@ class Key:
         return value
 
 
-_KINDS: dict[type, str] = {str: "a text", int: "a whole number", float: "a number"}
+_KINDS: dict[type, str] = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
 KEYS: dict[str, dict[str, Key]] = {
     "node": {
@@ -66,10 +68,20 @@ KEYS: dict[str, dict[str, Key]] = {
         "seed_upload": Key(int, 0, 0, 1 << 31, "upload limit of the seed in bytes a second; 0: none"),
         "database": Key(str, "sqlite:///node.db", 1, 400, "SQLAlchemy URL; a SQLite path is relative to this folder"),
         "block_s": Key(float, 2.0, 0.05, 3600, "seconds from the first verification log in the pool to a block"),
+        "peers": Key(str, "", 0, 2000, "URLs of other full nodes to keep the chain level with, separated by commas"),
+        "sync_s": Key(float, 30.0, 0.2, 3600, "seconds between two syncs with each of them"),
     },
     "lan": {
         "group": Key(str, "239.255.70.67", 7, 15, "multicast group of the broadcasts on the local network"),
         "port": Key(int, 4570, 1024, 65535, "its UDP port"),
+        "join": Key(bool, True, 0, 1, "whether this node listens and speaks there"),
+    },
+    "normal": {
+        "nodes": Key(str, "", 0, 2000, "URLs of the verification nodes, separated by commas"),
+        "platform": Key(str, "virtual", 1, 16, "platform of the releases that it holds"),
+        "upload_kbps": Key(int, 10000, 1, 100000, "upload limit of its seed in KiB a second"),
+        "retry_s": Key(float, 60.0, 0.1, 86400, "seconds until it asks again after nobody answered"),
+        "pool_s": Key(float, 60.0, 0.05, 86400, "seconds that a log waits in its pool, until it makes a block"),
     },
     "board": {
         "model": Key(str, "thermometer", 1, 32, "model that new boards and releases have when none is given"),
@@ -83,8 +95,9 @@ KEYS: dict[str, dict[str, Key]] = {
 }
 
 SECTIONS = {
-    "node": "The verification node.",
+    "node": "The verification node; of a normal node's folder (`fwchain node`): that node.",
     "lan": "Broadcasts on the local network.",
+    "normal": "A normal node on this machine (`fwchain node`).",
     "board": "What provisioning gives a board.",
     "release": "What `fwchain release build` puts into a release.",
 }
@@ -112,9 +125,22 @@ class Config:
             for section, keys in KEYS.items()
         }
         _check_group(self["lan"]["group"])
+        for name in ("node.peers", "normal.nodes"):
+            self._check_urls(name)
 
     def __getitem__(self, section: str) -> dict[str, Any]:
         return self.values[section]
+
+    def urls(self, name: str) -> list[str]:
+        """The URLs of a key such as `node.peers`, without a slash at the end."""
+        section, _, key = name.partition(".")
+        return [part.strip().rstrip("/") for part in str(self[section][key]).split(",") if part.strip()]
+
+    def _check_urls(self, name: str) -> None:
+        for url in self.urls(name):
+            rest = url.removeprefix("http://")
+            if rest == url or not rest or "/" in rest or any(c.isspace() for c in rest):
+                raise ConfigError(f"{FILE}: {name}: {url!r} is no URL like http://host:port")
 
     @property
     def address(self) -> str:
@@ -159,6 +185,8 @@ def _names(keys: dict[str, Any]) -> str:
 
 
 def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'

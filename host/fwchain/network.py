@@ -96,6 +96,15 @@ class Network:
             return prefix + str((self.folder / url[len(prefix) :]).absolute())
         return url
 
+    def add_roots(self, roots: list[bytes]) -> None:
+        """Keep the trust roots (1 to the newest, each checked against the one before) that are not here yet."""
+        for number in range(len(self.roots) + 1, len(roots) + 1):
+            path = self.folder / "roots" / str(number)
+            new = path.with_name(path.name + ".new")
+            new.write_bytes(roots[number - 1])
+            os.replace(new, path)
+            self.roots.append(Root(roots[number - 1]))
+
     def key_files(self, kind: str) -> list[Path]:
         """The key files of a kind (root, vendor, enrolment, node), in order; raises SetupError when there is none."""
         found = sorted((self.folder / "keys").glob(f"{kind}*.pem"))

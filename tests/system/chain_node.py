@@ -21,7 +21,8 @@ from aiohttp import web
 
 from chain_parts import Network
 from fwchain.chainstore import Miner, Store
-from fwchain.chainstore.sync import follow
+from fwchain.chainstore.ledger import Ledger
+from fwchain.chainstore.level import Level
 from fwchain.chainstore.web import routes
 from fwnode.errors import FwError
 
@@ -84,8 +85,10 @@ async def main(folder: Path, number: int, seconds: float) -> None:
     host, port = runner.addresses[0][:2]
     print(json.dumps({"url": f"http://{host}:{port}"}), flush=True)
     others = json.loads(await asyncio.to_thread(sys.stdin.readline))
-    errors: list[str] = []
-    task = asyncio.create_task(follow(node.store, others, 0.3, on_error=lambda url, error: errors.append(str(error))))
+    ledger = Ledger(node.store, lambda kind, **fields: None)
+    level = Level(ledger, others, 0.3, lambda kind, **fields: None)
+    ledger.start()
+    level.start()
     ended = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
     until = time.monotonic() + seconds
     while not ended.done():
@@ -97,7 +100,8 @@ async def main(folder: Path, number: int, seconds: float) -> None:
                 await asyncio.to_thread(node.miner.flush)
             print(json.dumps(await asyncio.to_thread(node.state)), flush=True)
             await asyncio.sleep(0.5)
-    task.cancel()
+    await level.stop()
+    await ledger.stop()
     await runner.cleanup()
 
 

@@ -17,7 +17,9 @@ from aiohttp.test_utils import TestServer, unused_port
 from chain_parts import TIME, Network
 from fwchain.chainstore import Miner, Store, StoreError
 from fwchain.chainstore.audit import verify_chain
-from fwchain.chainstore.sync import Remote, SyncError, follow, sync, take_announcement
+from fwchain.chainstore.ledger import Ledger
+from fwchain.chainstore.level import Level
+from fwchain.chainstore.sync import Remote, SyncError, sync, take_announcement
 from fwchain.chainstore.web import routes
 from fwchain.errors import Unreachable
 from fwnode.chain import ChainError, checkpoint, header, proof
@@ -329,21 +331,46 @@ def test_a_new_trust_root_comes_with_the_sync(world: World) -> None:
     assert ours.roots == [world.net.root_data, second] and ours.tip().hash == theirs.tip().hash
 
 
-def test_follow_goes_on_when_a_node_is_gone(world: World) -> None:
+def test_a_node_keeps_level_when_a_peer_is_gone_and_when_it_is_back(world: World) -> None:
+    """One event when a peer goes, one when it is back, and what it has made meanwhile comes with its logs."""
     ours, theirs = world.store(), world.store()
     world.grow(theirs, 2, 1)
-    gone = f"http://127.0.0.1:{unused_port()}"
-    seen: list[str] = []
+    theirs.add_log(world.net.log(9))
+    port = unused_port()
+    seen: list[tuple[str, dict[str, Any]]] = []
 
     async def use(remote: Remote) -> None:
-        done = asyncio.Event()
-        task = asyncio.create_task(
-            follow(
-                ours, [gone, remote.url], 0.05, lambda url, _: done.set(), lambda url, error: seen.append(str(error))
-            )
-        )
-        await asyncio.wait_for(done.wait(), 20)
-        task.cancel()
+        said = asyncio.Event()
+
+        def hear(kind: str, **fields: Any) -> None:
+            seen.append((kind, fields))
+            said.set()
+
+        async def until(kind: str) -> dict[str, Any]:
+            while True:
+                for one, fields in seen:
+                    if one == kind:
+                        return fields
+                said.clear()
+                await asyncio.wait_for(said.wait(), 20)
+
+        ledger = Ledger(ours, hear)
+        level = Level(ledger, [f"http://127.0.0.1:{port}"], 0.05, hear)
+        ledger.start()
+        level.start()
+        try:
+            assert "Cannot connect" in (await until("unreached"))["why"]
+            app = web.Application()
+            app.add_routes(routes(theirs))
+            async with TestServer(app, port=port):
+                assert (await until("synced")) == {
+                    "source": f"http://127.0.0.1:{port}", "blocks": 2, "logs": 1, "height": 2,
+                }  # fmt: skip
+                await until("reached")
+        finally:
+            await level.stop()
+            await ledger.stop()
 
     world.serve(theirs, use)
-    assert ours.tip().height == 2 and gone in seen[0]
+    assert [kind for kind, _ in seen].count("unreached") == 1
+    assert ours.tip() == theirs.tip() and ours.pool() == [world.net.log(9)]

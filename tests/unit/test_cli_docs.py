@@ -24,7 +24,8 @@ def test_operations_lists_every_key_with_its_default() -> None:
     assert set(table) == set(known)
     for name, default in known.items():
         if name != "node.address":
-            assert table[name].strip("`") == str(default), name
+            written = str(default).lower() if isinstance(default, bool) else str(default)
+            assert table[name].strip("`") == written, name
 
 
 def test_operations_lists_every_exit_code() -> None:

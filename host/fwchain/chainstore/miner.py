@@ -1,12 +1,17 @@
-"""The verification node's block maker: logs of the pool and waiting releases become blocks.
+"""The block maker of a full node: logs of the pool, and a verification node's waiting releases, become blocks.
 
 A thread of its own waits until there is a release, sixteen logs, or a log that has waited long
 enough; does the proof of work in slices, gives up when another block became the tip meanwhile,
 signs, and stores the block.
+
+A normal node's blocks hold logs alone, its certificate, and a verification counter that counts them (paper 3.2). It
+waits for one log so long that verification nodes had their time, and a random while more, so that two normal nodes
+seldom do the same work.
 """
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -26,10 +31,14 @@ OVERHEAD = 1024  # bytes of a block that are not records, and to spare
 CHECKPOINT_EVERY = 64  # blocks
 CHECKPOINT_DEPTH = 6  # blocks that a checkpoint lies below the tip
 SLICES_BETWEEN_LOOKS = 16  # slices of the proof of work between two looks at the tip
+SPREAD = 0.5  # of its wait, that a normal node waits longer at random
+PAUSE_S = 1.0  # after an error, doubled with each further one
+MAX_PAUSE_S = 60.0
 
 
 class Miner:
-    """Makes blocks in `store` with a verification node's private key.
+    """Makes blocks in `store` with a verification node's private key, or with a normal node's and its `credential`:
+    ("cert", certificate), or ("pu", public key) where enrolment is open.
 
     `on_block(added, data)` is called after each, and `on_error(error)` for what went wrong, in the
     miner's thread.
@@ -43,19 +52,23 @@ class Miner:
         on_block: Callable[[Added, bytes], None] | None = None,
         on_error: Callable[[Exception], None] | None = None,
         checkpoint_every: int = CHECKPOINT_EVERY,
+        credential: tuple[str, bytes] | None = None,
     ) -> None:
         self.store = store
         self.checkpoint_every = checkpoint_every
         self.wait_s = wait_s
         self._private = private
         self._public = crypto.public_key(private)
+        self._node = credential is None
+        self._sender = dict([credential or ("pu", self._public)])
         self._on_block = on_block
         self._on_error = on_error
         self._wake = threading.Condition()
         self._stopping = False
         self._overtaken = False
         self._thread: threading.Thread | None = None
-        self._oldest: float | None = None  # when the oldest waiting log was seen, by the monotonic clock
+        self._due_at = 0.0  # when the oldest waiting log has waited enough, by the monotonic clock
+        self._oldest = b""  # that log; empty when none waits
 
     def start(self) -> None:
         """Begin to make blocks."""
@@ -95,7 +108,7 @@ class Miner:
         if not chosen and release is None:
             return None
         link = self.store.link()
-        field = verification_field(self._public, True, link, chosen, release)
+        field = verification_field(self._public, self._node, link, chosen, release)
         now = int(self.store.clock())
         root = max(self.store.root.number, link.root)
         head = self._mine(assemble(link, now, self.store.genesis.difficulty, root, field), link.hash)
@@ -104,10 +117,11 @@ class Miner:
         if self.store.tip().hash != link.hash:
             self._overtaken = True  # by another worker or node: what it left goes into the next block
             return None
-        sender = {"pu": self._public}
-        data = compat.run(sign(self._private, self.store.net, head, link.counter, root, sender, field))
+        counter = link.counter if self._node else field["c"]
+        data = compat.run(sign(self._private, self.store.net, head, counter, root, self._sender, field))
         added = self.store.add_block(data)
-        self._checkpoint()
+        if self._node:
+            self._checkpoint()
         if self._on_block is not None:
             self._on_block(added, data)
         return added
@@ -148,6 +162,8 @@ class Miner:
         store.set_checkpoint(compat.run(checkpoint.sign(unsigned, store.net, self._private)))
 
     def _release(self) -> bytes | None:
+        if not self._node:
+            return None  # only a verification node's block announces one
         while (data := self.store.waiting_release()) is not None:
             try:
                 compat.run(ReleaseRecord(data).check(self.store.root))
@@ -186,19 +202,22 @@ class Miner:
 
     def _due(self) -> float:
         """Seconds until there is a block to make."""
-        if self.store.waiting_release() is not None:
+        if self._node and self.store.waiting_release() is not None:
             return 0.0
-        waiting = len(self.store.pool(MAX_LOGS))
+        waiting = self.store.pool(MAX_LOGS)
         if not waiting:
-            self._oldest = None
+            self._oldest = b""
             return self.wait_s
         now = time.monotonic()
-        if self._oldest is None:
-            self._oldest = now
-        return 0.0 if waiting >= MAX_LOGS else max(0.0, self._oldest + self.wait_s - now)
+        # a normal node begins to wait anew when the log that it waited for went into another's block
+        if not self._oldest or not (self._node or self._oldest == waiting[0]):
+            self._oldest = waiting[0]
+            self._due_at = now + self.wait_s * (1.0 if self._node else random.uniform(1.0, 1.0 + SPREAD))
+        return 0.0 if self._node and len(waiting) >= MAX_LOGS else max(0.0, self._due_at - now)
 
     def _run(self) -> None:
         pause = 0.0
+        failures = 0
         while True:
             with self._wake:
                 if pause > 0 and not self._stopping:
@@ -208,9 +227,11 @@ class Miner:
             try:
                 pause = self._due()
                 if pause <= 0:
-                    self._oldest = None
+                    self._oldest = b""
                     self.mine_once()
                     pause = 0.01
+                failures = 0
             except FwError as error:
                 self._tell(error)
-                pause = 1.0
+                pause = min(MAX_PAUSE_S, PAUSE_S * 2**failures)
+                failures = min(failures + 1, 10)

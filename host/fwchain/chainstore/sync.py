@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import aiohttp
@@ -44,6 +43,7 @@ class Synced:
     logs: int = 0
     roots: int = 0  # new trust roots; they are in `store.roots`, to be kept by whoever keeps them
     reorganised: bool = False
+    returned: int = 0  # logs of losing branches that went back to the pool
     height: int = 0
 
 
@@ -182,6 +182,7 @@ async def _blocks(store: Store, remote: Remote, height: int, digest: bytes, resu
                 raise SyncError(f"{remote.url}: block {fork + index + 1} is not the one of its header")
             result.blocks += added.status != "known"
             result.reorganised |= added.status == "reorganised"
+            result.returned += added.returned
     finally:
         for task in asked:
             task.cancel()
@@ -273,26 +274,5 @@ async def take_announcement(store: Store, remote: Remote, announcement: bytes) -
         return await sync(store, remote, with_pool=False)
     added = await asyncio.to_thread(store.add_block, await remote.block(head.hash))
     tip = await asyncio.to_thread(store.tip)
-    return Synced(blocks=1, reorganised=added.status == "reorganised", height=tip.height)
-
-
-async def follow(
-    store: Store,
-    urls: list[str],
-    every_s: float = 30.0,
-    on_sync: Callable[[str, Synced], None] | None = None,
-    on_error: Callable[[str, Exception], None] | None = None,
-) -> None:
-    """Sync with each of the nodes again and again, until cancelled; what fails is told and tried again."""
-    async with aiohttp.ClientSession() as session:
-        while True:
-            for url in urls:
-                try:
-                    synced = await sync(store, Remote(session, url))
-                except HostError as error:
-                    if on_error is not None:
-                        on_error(url, error)
-                    continue
-                if on_sync is not None and (synced.blocks or synced.logs):
-                    on_sync(url, synced)
-            await asyncio.sleep(every_s)
+    reorganised = added.status == "reorganised"
+    return Synced(blocks=1, reorganised=reorganised, returned=added.returned, height=tip.height)

@@ -82,6 +82,8 @@ def _config(address: str, port: int, model: str, check_s: int, settings: list[st
 def _value(section: str, key: str, text: str) -> Any:
     """A value as its key's kind has it; text that is none stays text, for the configuration's own check."""
     kind = KEYS[section][key].kind if section in KEYS and key in KEYS[section] else str
+    if kind is bool and text in ("true", "false"):
+        return text == "true"
     try:
         return kind(text) if kind in (int, float) else text
     except ValueError:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from fwchain.verification.tickets import LIFETIME_S, DailyTickets, Ticket, TicketKeys
+from fwnode.chain import ChainError
+from fwnode.chain.record import ANSWERED, CONFIRMED
 from fwnode.compat import run
 from fwnode.crypto import InvalidBox, InvalidKey, equal
 from fwnode.crypto import public_key as public_of
@@ -40,11 +42,16 @@ class Releases(Protocol):
         """The release with this verifier."""
 
 
+def _no_block(data: bytes, told: dict[str, Any], ip: str) -> None:
+    raise Untrusted("type", "block: not taken here")
+
+
 class Exchange:
     """Answers the messages of request nodes.
 
-    `peers(release)` gives L's entries; `on_log(data, message)` takes each valid verification log;
-    `on_event(kind, fields)` hears of each answer; `enrolment` is "certified" or "open" (genesis).
+    `peers(release)` gives L's entries; `on_log(data, message)` takes each verification log, of whose confirmations the
+    chain's rules are still to be checked; `on_block(data, message, ip)` takes the message `block`; `on_event(kind,
+    fields)` hears of each answer; `enrolment` is "certified" or "open" (genesis).
     """
 
     def __init__(
@@ -59,6 +66,7 @@ class Exchange:
         on_log: Callable[[bytes, dict[str, Any]], None],
         on_event: Callable[..., None] = lambda kind, **fields: None,
         clock: Callable[[], float] = time.time,
+        on_block: Callable[[bytes, dict[str, Any], str], None] = _no_block,
     ) -> None:
         self.private = private
         self.public = public_of(private)
@@ -72,6 +80,7 @@ class Exchange:
         self.on_log = on_log
         self.on_event = on_event
         self.clock = clock
+        self.on_block = on_block
         self.counters = Counters()
         self.sealed: dict[str, Any] = {}  # what the box of the last answer holds, for a trace
         self._handlers: dict[str, Callable[[dict[str, Any], bytes, str], bytes]] = {
@@ -80,6 +89,7 @@ class Exchange:
             "req_metadata": self._metadata,
             "req_download": self._download,
             "verification_log": self._log,
+            "block": self._block,
         }
 
     def handle(self, data: bytes, ip: str) -> bytes:
@@ -104,6 +114,22 @@ class Exchange:
         except Untrusted as error:
             self.counters.count(error.reason)
             raise
+        except ChainError as error:
+            self.counters.count(error.field)
+            raise
+
+    def heard(self, data: bytes) -> tuple[str, dict[str, Any]]:
+        """(kind, message) of a broadcast of the local network that a full node takes: "log" or "block"; else "".
+
+        Requests are answered over HTTP alone (addition 10), and who is answered already is nobody's business here.
+        Shape and network are checked, no more. Raises WireError or Untrusted.
+        """
+        received = message.parse(data)
+        if received["net"] != self.net:
+            raise Untrusted("network", "net: another network")
+        kinds = {"verification_log": "log", "block": "block"}
+        kind = kinds.get(message.kind_of(received), "")
+        return ("" if kind == "log" and received["o"] == ANSWERED.encode() else kind), received
 
     # one method a message
 
@@ -203,7 +229,12 @@ class Exchange:
         return self._answer("res_download", ticket, r, {"l": listed, "id": self.id, "r": r}, clear)
 
     def _log(self, log: dict[str, Any], data: bytes, ip: str) -> bytes:
-        """The end of an exchange: n_i's verification log, for the chain."""
+        """The end of an exchange: n_i's verification log, for the chain; or a confirmation of C2-2, with its work."""
+        if log["o"] == ANSWERED.encode():
+            return b""  # for fellows alone
+        if log["o"] == CONFIRMED.encode():
+            self.on_log(data, log)
+            return b""
         if log["req"] != log["from"]:
             raise Untrusted("id", "verification_log: only the request node logs its exchange here")
         public, model = self._sender(log, log["r"])
@@ -213,6 +244,11 @@ class Exchange:
         version.parse(log["v"])
         self.on_log(data, log)
         self.on_event("log", node=log["req"].hex(), ip=ip, outcome=log["o"].decode(), version=log["v"].decode())
+        return b""
+
+    def _block(self, told: dict[str, Any], data: bytes, ip: str) -> bytes:
+        """A block that another full node or n_j made."""
+        self.on_block(data, told, ip)
         return b""
 
     # the checks, cheap ones first

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
 
-from fwchain.chainstore import Added, Miner, Store, StoreError
+from fwchain.chainstore import Added, Miner, Orphan, Store, StoreError, announce
+from fwchain.chainstore.ledger import Ledger
+from fwchain.chainstore.level import Level
 from fwchain.chainstore.schema import open_engine
 from fwchain.chainstore.web import routes as chain_routes
 from fwchain.errors import SetupError
@@ -20,6 +23,7 @@ from fwchain.seed import Seed, web_seed_routes
 from fwchain.tracker import Tracker
 from fwchain.verification import pages, trace
 from fwchain.verification.exchange import Exchange
+from fwchain.verification.lan import Ear
 from fwchain.verification.publish import Publisher
 from fwchain.verification.releases import ReleaseStore
 from fwchain.verification.tickets import DailyTickets
@@ -57,7 +61,11 @@ class Service:
         roots = [root.data for root in network.roots]
         self.chain = Store(network.database, network.genesis.data, roots)
         self.releases = ReleaseStore(open_engine(network.database), network.releases)
+        self.ledger = Ledger(self.chain, self._on_event, self._on_roots)
+        self.level = Level(self.ledger, network.config.urls("node.peers"), self.node["sync_s"], self._on_event)
         self.miner = Miner(self.chain, self.private, self.node["block_s"], self._on_block, self._on_error)
+        self.ledger.on_logs = self.miner.notify
+        self.ledger.on_orphan = self.level.wake
         self.tracker = Tracker(state=network.folder / "tracker.state")
         self.seed = Seed(self.node["listen"], self.node["seed_port"], self.node["seed_upload"])
         self.exchange = Exchange(
@@ -70,10 +78,13 @@ class Service:
             self._peers,
             self._on_log,
             self._on_event,
+            on_block=self._on_told,
         )
+        self.ear = Ear(network, self.exchange, self.ledger, self._on_event)
         self.started = time.time()
         self.answered = 0
         self._taken: list[bytes] = []  # logs of the message that is being answered
+        self._block: bytes | None = None  # the block of the message that is being answered
         self.unwritten = 0  # events and traces that the disk did not take
         self._runners: list[web.AppRunner] = []
         self._servers: list[asyncio.Server] = []
@@ -94,18 +105,43 @@ class Service:
     def _on_log(self, data: bytes, parsed: dict[str, Any]) -> None:
         self._taken.append(data)
 
-    async def _keep(self, log: bytes) -> None:
+    def _on_told(self, data: bytes, told: dict[str, Any], ip: str) -> None:
+        """The message `block` with a whole block in it."""
+        announce.check(told, self.network.genesis, int(time.time()), whole=True)
+        self._block = told["block"]
+
+    async def _keep(self, logs: list[bytes], block: bytes | None, ip: str) -> None:
+        """Store what came with a message, which waits for the disk."""
+        kind = "log"
         try:
-            await asyncio.to_thread(self.chain.add_log, log)  # it waits for the disk
+            for log in logs:
+                await self.ledger.keep_log(log)
+            if block is not None:
+                kind = "block"
+                await self.ledger.keep_block(block, ip)
         except StoreError:
             raise
-        except FwError:
-            self.exchange.counters.count("log")
+        except Orphan:
+            self.exchange.counters.count("orphan")
             raise
-        self.miner.notify()
+        except FwError:
+            self.exchange.counters.count(kind)
+            raise
 
     def _on_block(self, added: Added, data: bytes) -> None:
-        self._on_event("block", height=added.height, hash=added.hash.hex(), bytes=len(data))
+        """A block was made here, in the miner's thread."""
+        self.ledger.tell_block(added, data)
+        self.ear.tell(announce.announce(self.private, self.chain.net, data, self.node["port"], int(time.time())))
+
+    def _on_roots(self, roots: list[bytes]) -> None:
+        """Peers had newer trust roots, each signed by the one before: keep them, and judge by the newest."""
+        try:
+            self.network.add_roots(roots)
+        except OSError as error:
+            self._on_event("error", what="roots", why=str(error))
+            return
+        self.exchange.root = self.network.root
+        self._on_event("root", number=self.network.root.number)
 
     def _on_error(self, error: Exception) -> None:
         self._on_event("error", what="miner", why=str(error))
@@ -160,12 +196,18 @@ class Service:
                 number = self.node[opening]
                 raise SetupError(f"a port is taken: {number}; change {opening} of [node] in fwchain.toml") from None
             raise
+        self.ledger.start()
+        self.level.start()
+        self.ear.start()
         self.miner.start()
         self._on_event("serving", url=self.network.config.url, releases=len(self.releases.all()))
 
     async def stop(self) -> None:
         """End everything that `start` began."""
         await asyncio.to_thread(self.miner.stop)
+        await self.ear.stop()
+        await self.level.stop()
+        await self.ledger.stop()
         await self.tracker.stop()
         for runner in self._runners:
             await runner.cleanup()
@@ -197,8 +239,8 @@ class Service:
             reply = self.exchange.handle(data, ip)
             sealed = self.exchange.sealed
             taken, self._taken = self._taken, []
-            for log in taken:
-                await self._keep(log)
+            block, self._block = self._block, None
+            await self._keep(taken, block, ip)
         except WireError as error:
             return web.Response(status=400, text=f"{error}\n")
         except StoreError as error:
@@ -229,7 +271,8 @@ class Service:
             "unwritten_total": self.unwritten,
             "uptime_seconds": round(time.time() - self.started, 1),
         }
-        return web.Response(text=pages.metrics(values, self.exchange.counters.by_reason))
+        dropped = Counter(self.exchange.counters.by_reason) + Counter(self.ledger.counters.by_reason)
+        return web.Response(text=pages.metrics(values, dropped))
 
     async def _page(self, request: web.Request) -> web.Response:
         return web.Response(text=await asyncio.to_thread(self._render), content_type="text/html")
