@@ -161,9 +161,10 @@ class Site:
 
 def make_network(folder: Path) -> Network:
     """A network folder whose ports are free ones."""
-    port = free_ports(3)
+    port = free_ports(4)
     node = {"port": port, "publish_port": port + 1, "seed_port": port + 2, "block_s": 0.2}
-    return network.create(folder, Plan(config=Config({"node": node}), difficulty=100))
+    config = Config({"node": node, "lan": {"port": port + 3}})
+    return network.create(folder, Plan(config=config, difficulty=100))
 
 
 @contextlib.contextmanager

@@ -156,6 +156,41 @@ def test_the_thread_waits_for_company_and_stops(net: Network, store: Store) -> N
     assert store.tip().height == 2
 
 
+def test_a_normal_nodes_blocks_count_and_announce_nothing(net: Network, store: Store) -> None:
+    """Paper 3.2: the counter is the nearest normal ancestor's plus the successful logs here."""
+    private, _, certificate = net.board(900)
+    miner = Miner(store, private, credential=("cert", certificate), checkpoint_every=1)
+    store.announce(metainfo(net))
+    for n in range(3):
+        store.add_log(net.log(n, outcome="tampered" if n == 0 else "current"))
+    assert [added.height for added in miner.flush()] == [1]
+    block = net.block(store.block(1))
+    assert (block.own_counter, block.counter, block.release) == (2, 2, None) and "cert" in block.body
+    assert store.waiting_release() is not None and store.checkpoint() is None
+    Miner(store, net.node).flush()
+    store.add_log(net.log(5))
+    miner.flush()
+    assert [net.block(store.block(height)).own_counter for height in (2, 3)] == [0, 3]
+    verify_chain(store, NOW)
+
+
+def test_a_normal_node_waits_for_each_log_anew(net: Network, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that a verification node's block takes meanwhile lets the next one wait its whole time."""
+    now = [100.0]
+    monkeypatch.setattr("fwchain.chainstore.miner.time.monotonic", lambda: now[0])
+    private, _, certificate = net.board(900)
+    miner = Miner(store, private, wait_s=10.0, credential=("cert", certificate))
+    for n in range(20):
+        store.add_log(net.log(n))
+    assert 10.0 <= miner._due() <= 15.0  # sixteen logs do not hurry it
+    now[0] += 9.0
+    assert 1.0 <= miner._due() <= 6.0
+    Miner(store, net.node).mine_once()
+    assert 10.0 <= miner._due() <= 15.0
+    now[0] += 15.0
+    assert miner._due() == 0.0
+
+
 def test_a_long_proof_of_work_is_given_up_when_another_block_comes_or_the_miner_stops(tmp_path: Path) -> None:
     net = Network(difficulty=0xFFFFFFFF)
     store = Store(tmp_path / "chain.db", net.genesis.data, [net.root_data], lambda: NOW)
