@@ -66,8 +66,7 @@ class Node:
 
     async def run(self) -> None:
         """Prove a new release on trial, then check, sleep, and check again."""
-        listener = Listener(self.ip, self.config.port, self.on_message, self.sharing.on_peer, self.on_get)
-        await listener.start()
+        await self.listen()
         if self.lan is not None:
             self.tasks = [asyncio.create_task(self.broadcasts.listen()), asyncio.create_task(self.broadcasts.serve())]
         if self.boot.trial or self.boot.outcome is not None:
@@ -86,6 +85,11 @@ class Node:
             except asyncio.TimeoutError:
                 pass
             self.wake.clear()
+
+    async def listen(self) -> None:
+        """Take connections on the node's one port."""
+        listener = Listener(self.ip, self.config.port, self.on_message, self.sharing.on_peer, self.on_get)
+        await listener.start()
 
     async def _prove(self) -> None:
         """The first boot of a release, or the one after it failed."""

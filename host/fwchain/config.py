@@ -6,6 +6,7 @@ The table below is all there is: reading, checking, writing and the documentatio
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,12 +159,14 @@ class Config:
         """The address as a URL has it."""
         return f"[{self.address}]" if ":" in self.address else self.address
 
-    def text(self) -> str:
-        """The file: each key with its value, meaning and limits."""
-        lines = ["# fwchain's configuration. Every key is here; one that is left out has its default."]
+    def text(self, without: Collection[str] = ()) -> str:
+        """The file: each key with its value, meaning and limits, but for those of `without` ("node.port")."""
+        lines = ["# fwchain's configuration. A key that is left out has its default."]
         for section, keys in KEYS.items():
             lines += ["", f"# {SECTIONS[section]}", f"[{section}]"]
             for name, key in keys.items():
+                if f"{section}.{name}" in without:
+                    continue
                 lines.append(f"# {key.text} ({key.limits}; default {_toml(key.default)})")
                 lines.append(f"{name} = {_toml(self[section][name])}")
         return "\n".join(lines) + "\n"

@@ -30,21 +30,7 @@ class Install:
         self.boot = boot
         self.release = release
         self._failures = Failures(boot.keys)
-        if boot.trial:
-            raise Refused("trial", "{} is unconfirmed: the other slot is its way back".format(boot.version))
-        if release.model != model:
-            raise Refused("model", "release is for {}, this board is {}".format(release.model, model))
-        if release.platform != platform:
-            raise Refused("platform", "release is for {}, this board is {}".format(release.platform, platform))
-        self._check_version()
-        blocked = self._failures.blocked(release.verifier, now, uptime_s)
-        if blocked:
-            text = "release {} failed here".format(release.version)
-            if blocked[1] is not None:
-                text += ": again in {} s".format(blocked[1])
-            raise Refused(blocked[0], text)
-        if release.piece_length % SECTOR:
-            raise Refused("pieces", "piece length {}: no multiple of {}".format(release.piece_length, SECTOR))
+        self._refuse(model, platform, now, uptime_s)
         self.slot = None
         if release.slot_size:
             self.slot = boot.slots.target
@@ -60,6 +46,26 @@ class Install:
         if boot.files.read(PENDING_M) != release.metainfo:
             boot.files.write(PENDING_M, release.metainfo)
         self.storage = Storage(release, self.slot, boot.root, chip_of(platform))
+
+    def _refuse(self, model: str, platform: str, now, uptime_s: int) -> None:  # type: ignore[no-untyped-def]
+        """Raise Refused for what this node installs wherever it would go."""
+        boot = self.boot
+        release = self.release
+        if boot.trial:
+            raise Refused("trial", "{} is unconfirmed: the other slot is its way back".format(boot.version))
+        if release.model != model:
+            raise Refused("model", "release is for {}, this board is {}".format(release.model, model))
+        if release.platform != platform:
+            raise Refused("platform", "release is for {}, this board is {}".format(release.platform, platform))
+        self._check_version()
+        blocked = self._failures.blocked(release.verifier, now, uptime_s)
+        if blocked:
+            text = "release {} failed here".format(release.version)
+            if blocked[1] is not None:
+                text += ": again in {} s".format(blocked[1])
+            raise Refused(blocked[0], text)
+        if release.piece_length % SECTOR:
+            raise Refused("pieces", "piece length {}: no multiple of {}".format(release.piece_length, SECTOR))
 
     def _check_version(self) -> None:
         """No rollback (design, addition 3)."""

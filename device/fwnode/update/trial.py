@@ -77,7 +77,7 @@ def _find(boot, places: list, active):  # type: ignore[no-untyped-def]
             found.append(record)
     first = None
     for record in found:
-        boot.use(record, _release_of(boot, record))
+        boot.use(record, release_of(boot, record))
         if (yield from boot.verify()):
             return
         first = first or (record, boot.release, boot.verifier)
@@ -85,7 +85,7 @@ def _find(boot, places: list, active):  # type: ignore[no-untyped-def]
     if release is not None and not boot.below_floor(release.epoch, release.version_key):
         boot.use(record_of(places[-1] if release.slot_size else places[0], release), release)
         if (yield from boot.verify()):
-            _raise_floor(boot.keys, boot.record)  # first: a cut before the next line comes here again
+            raise_floor(boot.keys, boot.record)  # first: a cut before the next line comes here again
             boot.keys.put_record("run", boot.record)
             return
     if first:
@@ -96,7 +96,7 @@ def _find(boot, places: list, active):  # type: ignore[no-untyped-def]
         yield from boot.verify()
 
 
-def _release_of(boot, record: dict):  # type: ignore[no-untyped-def]
+def release_of(boot, record: dict):  # type: ignore[no-untyped-def]
     """The Release that the record names, None when neither file holds its M."""
     for name in (PENDING_M, RUNNING_M):
         release = boot.read_release(name)
@@ -177,7 +177,7 @@ def settle(boot, pend: dict) -> None:  # type: ignore[no-untyped-def]
     if run and run["p"] != record["p"]:
         keys.put_record("old", run)
     keys.put_record("run", record)
-    _raise_floor(keys, record)
+    raise_floor(keys, record)
     boot.files.rename(PENDING_M, RUNNING_M)
     Failures(keys).forget(record["h"])
     clean(boot, [record["h"]])
@@ -187,7 +187,8 @@ def settle(boot, pend: dict) -> None:  # type: ignore[no-untyped-def]
     boot.outcome = ("updated", record["v"].decode(), "")
 
 
-def _raise_floor(keys, record: dict) -> None:  # type: ignore[no-untyped-def]
+def raise_floor(keys, record: dict) -> None:  # type: ignore[no-untyped-def]
+    """From now on nothing older than `record` is installed."""
     floor = keys.record("floor") or {"e": 0, "v": b"0.0.0"}
     if version_key(record["v"]) > version_key(floor["v"]):
         floor["v"] = record["v"]

@@ -46,7 +46,7 @@ class FolderSource:
         loaded = network.load(folder)
         prefix = "sqlite:///"
         if loaded.database.startswith(prefix) and not Path(loaded.database[len(prefix) :]).exists():
-            raise SetupError(f"{folder} has no chain yet: start its node with `fwchain serve {folder}`")
+            raise SetupError(f"{folder} has no chain yet: start its node (`fwchain serve` or `fwchain node`)")
         self.store = Store(loaded.database, loaded.genesis.data, [root.data for root in loaded.roots])
         self.genesis = self.store.genesis
         self.roots = self.store.roots

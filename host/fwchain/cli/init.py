@@ -70,13 +70,21 @@ def _config(address: str, port: int, model: str, check_s: int, settings: list[st
     node: dict[str, Any] = {"port": port, "publish_port": port + 1, "seed_port": port + 2}
     node.update({"listen": address} if loopback else {"listen": "0.0.0.0", "address": address})
     values: dict[str, dict[str, Any]] = {"node": node, "board": {"model": model, "check_s": check_s}}
+    for section, changes in settings_of(settings).items():
+        values.setdefault(section, {}).update(changes)
+    return Config(values)
+
+
+def settings_of(settings: list[str]) -> dict[str, dict[str, Any]]:
+    """The values of `--set SECTION.KEY=VALUE`, by section; raises ConfigError."""
+    values: dict[str, dict[str, Any]] = {}
     for setting in settings:
         name, found, value = setting.partition("=")
         section, dot, key = name.partition(".")
         if not found or not dot:
             raise ConfigError(f"--set {setting!r} is not SECTION.KEY=VALUE, such as lan.port=4570")
         values.setdefault(section, {})[key] = _value(section, key, value)
-    return Config(values)
+    return values
 
 
 def _value(section: str, key: str, text: str) -> Any:
