@@ -1,4 +1,4 @@
-"""What a board keeps in NVS, in one JSON file of mode 0600: the keys, the floor and the records of fwnode's key store."""
+"""What a board keeps in NVS, in one JSON file of mode 0600: keys, floor and records of fwnode's key store."""
 
 from __future__ import annotations
 
