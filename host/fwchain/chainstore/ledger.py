@@ -33,11 +33,15 @@ Notice = Callable[..., None]
 
 
 class Ledger:
-    """The chain in `store`; `on_event(kind, **fields)` hears what changes, `on_logs()` that the pool grew,
-    `on_orphan()` that a block came whose ancestors are missing, `on_roots(list)` of newer trust roots.
+    """The chain in `store`, also as the ledger of a fwnode.node.Node.
+
+    `on_event(kind, **fields)` hears what changes, `on_logs()` that the pool grew, `on_orphan()` that a block came whose
+    ancestors are missing, `on_roots(list)` of newer trust roots, `on_own(data)` of a block that this node made as n_j.
 
     What no rule or no room lets in is counted in `counters`. Use it between `start` and `stop`.
     """
+
+    takes_logs = False  # fwchain.chainstore.hearing brings them, whatever the node does meanwhile
 
     def __init__(self, store: Store, on_event: Notice, on_roots: Notice | None = None) -> None:
         self.store = store
@@ -46,6 +50,7 @@ class Ledger:
         self.on_roots = on_roots
         self.on_logs: Notice = lambda: None
         self.on_orphan: Notice = lambda: None
+        self.on_own: Notice = lambda data: None
         self.pause_s = PAUSE_S
         self._wanted: dict[str, tuple[int, bytes]] = {}
         self._asked: dict[str, float] = {}
@@ -99,12 +104,17 @@ class Ledger:
         with self._counted():
             await self.keep_log(data)
 
-    async def add_own(self, data: bytes) -> None:
-        """Take a block that this node made."""
+    async def add_own(self, data: bytes, head: bytes, engine: object = None) -> bool:
+        """Take a block that this node made as n_j; whether it is the new tip."""
+        added = None
         with self._counted():
-            await self.keep_block(data)
+            added = await asyncio.to_thread(self.store.add_block, data)
+            if added.returned:
+                self.on_logs()
+            self.on_own(data)
+        return added is not None and added.status in ("tip", "reorganised")
 
-    async def take_head(self, data: bytes, source: tuple[str, int]) -> None:
+    async def take_head(self, data: bytes, source: tuple[str, int], engine: object = None) -> None:
         """A signed head was announced by `source`, its address and the port that it signed: fetch the block soon."""
         with self._counted():
             head = Head(data, self.store.net)
@@ -119,7 +129,14 @@ class Ledger:
             self._wanted[ip] = (port, data)
             self._news.set()
 
-    async def sync(self, url: str) -> Synced:
+    async def sync(self, url: str) -> None:
+        """As `level`; what fails is an event, since a check is good without it."""
+        try:
+            await self.level(url)
+        except FwError as error:
+            self.on_event("error", what="chain", why=str(error))
+
+    async def level(self, url: str) -> Synced:
         """Bring the chain and the pool level with the full node at `url`; raises Unreachable, SyncError, StoreError."""
         assert self._session is not None
         synced = await sync(self.store, Remote(self._session, url))

@@ -53,7 +53,7 @@ class Level:
         while True:
             wake.clear()
             try:
-                await self.ledger.sync(url)
+                await self.ledger.level(url)
                 if failures:
                     self.on_event("reached", where=url)
                 failures = 0

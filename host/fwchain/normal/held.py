@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from fwnode.crypto import sha256
-from fwnode.node import EXCHANGE
 from fwnode.update import StorageError
 from fwnode.update.boot import PENDING_M, RUNNING_M, Boot
 from fwnode.update.files import FileStore, make_folders
@@ -19,7 +18,6 @@ from fwnode.update.keys import KeyStore
 from fwnode.update.storage import Storage
 from fwnode.update.stream import Stream, folder_of
 from fwnode.update.trial import raise_floor, record_of, release_of
-from fwnode.wire.bencode import decode_dict
 
 ROOT = "root"
 EMPTY = sha256(b"")  # the verifier of nothing
@@ -96,17 +94,13 @@ class Held(Boot):
         self.outcome: Any = None
 
     def check(self) -> Generator[None, None, None]:
-        """Steps: find out what is held, and whether it was taken without that being told."""
+        """Steps: find out what is held."""
         self.record = self.keys.record("run")
         release = release_of(self, self.record) if self.record else None
         if release is not None:
             raise_floor(self.keys, self.record)
             self._take(self.record, release)
             yield from self.verify()
-            raw = self.files.read(EXCHANGE)
-            row = decode_dict(raw, EXCHANGE, 512) if raw else {}
-            if row.get("v") == self.record["v"]:
-                self.outcome = ("updated", self.version, "")
 
     def hold(self, release: Any) -> Generator[None, None, None]:
         """Steps: hold `release`, whose bytes are in their place and whose M is in `pending.m`; forget the one before.

@@ -2,22 +2,78 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from fwchain.chainstore.hearing import KIND, Hearing
 from fwchain.chainstore.ledger import Ledger
 from fwchain.normal.held import Held
 from fwchain.normal.holding import Holding
+from fwnode.broadcasts import Broadcasts
 from fwnode.clock import Clock
-from fwnode.compat import drive
 from fwnode.config import Config
 from fwnode.errors import FwError
-from fwnode.node import EXCHANGE, Node
-from fwnode.update import ImageError
-from fwnode.wire.bencode import encode
+from fwnode.net.lan import Lan
+from fwnode.node import Node
+from fwnode.sharing import Sharing
+from fwnode.wire import message
 
 MAX_PEERS = 24  # connections that its seed takes; a board has about ten sockets in all
 SLOTS = 8  # peers that it serves at once
+MAX_HEARD = 256  # datagrams for the chain that wait
+
+
+class HostBroadcasts(Broadcasts):
+    """A board's ear, and besides: logs and blocks are for the whole chain, whatever the node does meanwhile."""
+
+    def __init__(self, node: HostNode, hearing: Hearing) -> None:
+        super().__init__(node)
+        self.hearing = hearing
+        self.heard: asyncio.Queue[tuple[bytes, str]] = asyncio.Queue(MAX_HEARD)
+
+    def judge(self, data: bytes, ip: str) -> str:
+        """As on a board, but for blocks, which are the chain's alone."""
+        if ip == self.node.ip:
+            return ""
+        try:
+            is_block = message.kind_of(message.parse(data)) == KIND
+        except FwError:
+            return "malformed"
+        if self.heard.full():
+            return "busy"
+        self.heard.put_nowait((data, ip))
+        reason: str = "" if is_block else super().judge(data, ip)
+        return reason
+
+    async def remember(self) -> None:
+        """Take what was heard into the chain, for ever."""
+        while True:
+            await self.hearing.take(*await self.heard.get())
+
+
+class HostSharing(Sharing):
+    """A board's part in the swarm, with room for more peers."""
+
+    async def seed(self) -> None:
+        """Serve what is held."""
+        await super().seed()
+        if self.seeder is not None:
+            self.seeder.max_peers = MAX_PEERS
+            self.seeder.slots = SLOTS
+
+
+class HostLan(Lan):
+    """The local network, on which this node does not hear itself: its own logs reach its pool from here."""
+
+    def __init__(self, group: str, port: int, local: str | None, hearing: Hearing) -> None:
+        super().__init__(group, port, local)
+        self.hearing = hearing
+
+    async def broadcast(self, data: bytes) -> None:
+        """Send `data`, and take it."""
+        await self.hearing.take_own(data)
+        await super().broadcast(data)
 
 
 class HostNode(Node):
@@ -25,6 +81,7 @@ class HostNode(Node):
 
     boot: Held
     lan: Any
+    broadcasts: HostBroadcasts
 
     def __init__(
         self,
@@ -33,61 +90,56 @@ class HostNode(Node):
         held: Held,
         clock: Clock,
         ledger: Ledger,
+        hearing: Hearing,
         listen: Callable[[], Awaitable[None]],
     ) -> None:
-        super().__init__(config, hooks, held, clock, lambda: None)
-        self.ledger = ledger
+        super().__init__(config, hooks, held, clock, self._taken)
+        self.ledger: Any = ledger
+        self.broadcasts = HostBroadcasts(self, hearing)
+        self.sharing = HostSharing(self)
+        self.remembering: asyncio.Task[None] | None = None
         self._listen = listen
+
+    async def run(self) -> None:
+        """As on a board; an update that was taken before the last end and is not told yet is told first."""
+        self._taken()
+        if self._installed() is None:
+            self.boot.outcome = None
+        await super().run()
 
     async def listen(self) -> None:
         """Take connections on the node's one port."""
         await self._listen()
-        config = self.config
-        self.hooks.state(
-            "started",
-            version=self.boot.version,
-            ip=self.ip,
-            port=config.port,
-            slot=self.boot.place,
-            genuine=self.boot.genuine,
-            trial=False,
-        )
+        self.remembering = asyncio.create_task(self.broadcasts.remember())
+        boot = self.boot
+        facts = {"version": boot.version, "slot": boot.place, "genuine": boot.genuine}
+        self.hooks.state("started", ip=self.ip, port=self.config.port, trial=False, **facts)
 
-    async def _sync(self, url: str) -> None:
-        """Level with who answered; a check is good without it."""
-        try:
-            await self.ledger.sync(url)
-        except FwError as error:
-            self.hooks.state("error", what="chain", why=str(error))
+    def _taken(self) -> None:
+        """Where a board resets after an installation, this node goes on."""
+        self.boot.outcome = ("updated", self.boot.version, "")
+
+    async def end(self) -> None:
+        """Let go of what `run` began."""
+        tasks = [*self.tasks, *([self.remembering] if self.remembering else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self.sharing.seeder is not None:
+            await self.sharing.seeder.close()
+        if self.lan is not None:
+            self.lan.close()
 
     async def _update(self, found: Any) -> None:
-        """As on a board, but the node goes on: what it holds is served again, and the outcome told at once."""
+        """As on a board; then what is held is served, and the outcome told at once."""
         try:
             await super()._update(found)
         finally:
-            await self.serve()
+            await self.sharing.seed()
         self._say_outcome()
         await self._log_outcome()
 
-    async def serve(self) -> None:
-        """Seed what is held, to more peers than a board can."""
-        await self.sharing.seed()
-        if self.sharing.seeder is not None:
-            self.sharing.seeder.max_peers = MAX_PEERS
-            self.sharing.seeder.slots = SLOTS
-
-    async def _install(self, release: Any, peers: list[Any], row: dict[str, Any]) -> None:
+    def _installation(self, release: Any) -> Holding:
         config = self.config
-        taking = Holding(self.boot, release, config.model, config.platform, self.clock.now(), self.clock.uptime_s())
-        if not self.hooks.may_update(release):
-            self.hooks.state("held", version=release.version)
-            return
-        try:
-            await self.sharing.download(release, taking.storage, peers)
-            self.boot.files.write(EXCHANGE, encode(row))  # before it is held: then it is told, whatever comes between
-            await drive(taking.finish())
-        except ImageError:
-            taking.reject()
-            raise
-        self.boot.outcome = ("updated", release.version, "")
-        self.hooks.state("installed", version=release.version, slot=self.boot.place)
+        now, uptime_s = self.clock.now(), self.clock.uptime_s()
+        return Holding(self.boot, release, config.model, config.platform, now, uptime_s)

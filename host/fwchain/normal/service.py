@@ -11,24 +11,28 @@ from typing import Any
 
 from aiohttp import web
 
-from fwchain.chainstore import Added, Miner, Orphan, Store, StoreError, announce
+from fwchain.chainstore import Added, Miner, Orphan, Store, StoreError
+from fwchain.chainstore.hearing import KIND, Hearing, check_block
 from fwchain.chainstore.ledger import Ledger
 from fwchain.chainstore.level import Level
 from fwchain.chainstore.web import routes as chain_routes
 from fwchain.errors import SetupError
 from fwchain.events import Log
 from fwchain.normal.folder import Folder
-from fwchain.normal.node import HostNode
+from fwchain.normal.interfaces import netmask
+from fwchain.normal.node import HostLan, HostNode
 from fwchain.normal.port import Port
+from fwchain.timesource import SystemClock
 from fwchain.verification import pages
 from fwnode import crypto
 from fwnode.app import Application
+from fwnode.blockmaking import announcement, wrapped
 from fwnode.clock import Clock
 from fwnode.compat import drive
 from fwnode.errors import FwError
 from fwnode.net import NetError
 from fwnode.net.http import PATH, post
-from fwnode.net.lan import Lan
+from fwnode.roles.identity import Identity
 from fwnode.wire import WireError, message
 from fwnode.wire.fields import MAX_MESSAGE
 
@@ -64,8 +68,7 @@ class Normal:
         self.ledger = Ledger(self.chain, self._say, self._on_roots)
         self.urls = list(dict.fromkeys([*folder.config.urls("normal.nodes"), *folder.config.urls("node.peers")]))
         self.level = Level(self.ledger, self.urls, self.config["sync_s"], self._say)
-        private = folder.keys.get("sk")
-        self.private: bytes = private
+        private: bytes = folder.keys.get("sk")
         self.public = crypto.public_key(private)
         self.miner = Miner(
             self.chain,
@@ -78,11 +81,17 @@ class Normal:
         self.ledger.on_logs = self.miner.notify
         self.ledger.on_orphan = self.level.wake
         folder.files.on_root = self._on_root
+        self.ledger.on_own = lambda data: self._begin(self._spread(data))
+        self.hearing = Hearing(self.ledger, folder.network.genesis)
+        clock = Clock(folder.keys)
         self.node = HostNode(
-            folder.node_config, self.hooks, folder.held, Clock(folder.keys), self.ledger, self._open_port
+            folder.node_config, self.hooks, folder.held, clock, self.ledger, self.hearing, self._open_port
         )
         self.node.ip = folder.config.address
+        self.node.mask = netmask(self.node.ip)
         self.node.local = self.node.ip if self.node.ip.startswith("127.") else None
+        port = folder.node_config.port
+        self.me = Identity(private, self.public, folder.credential, folder.node_config.model, self.chain.net, port)
         self._runner = web.AppRunner(self._app(), access_log=None)
         self._port: Port | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -122,13 +131,10 @@ class Normal:
         await asyncio.gather(*self._tasks, *([self._life] if self._life else []), return_exceptions=True)
         await self.level.stop()
         await self.ledger.stop()
-        if self.node.sharing.seeder is not None:
-            await self.node.sharing.seeder.close()
+        await self.node.end()
         if self._port is not None:
             await self._port.stop()
         await self._runner.cleanup()
-        if self.node.lan is not None:
-            self.node.lan.close()
         self.chain.close()
 
     def _join(self) -> None:
@@ -136,7 +142,7 @@ class Normal:
         if not config.group:
             return
         try:
-            self.node.lan = Lan(config.group, config.group_port, self.node.local)
+            self.node.lan = HostLan(config.group, config.group_port, self.node.local, self.hearing)
         except (NetError, OSError) as error:
             self._say("error", what="lan", why=f"cannot join the multicast group, HTTP goes on: {error}")
 
@@ -161,27 +167,26 @@ class Normal:
         """A block was made here, in the miner's thread."""
         self.ledger.tell_block(added, data)
         assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._begin, self._spread(data))
+        self._loop.call_soon_threadsafe(self._begin, self._tell_block(data))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _spread(self, block: bytes) -> None:
-        """Tell of a block of this node: by its head on the local network, whole to the nodes that it knows."""
-        now = int(time.time())
+    async def _tell_block(self, block: bytes) -> None:
+        """Tell of a block of this node: by its head on the local network, then whole."""
         if self.node.lan is not None:
             with contextlib.suppress(NetError):
-                await self.node.lan.broadcast(announce.announce(self.private, self.chain.net, block, self._number, now))
-        told = announce.announce(self.private, self.chain.net, block, self._number, now, whole=True)
+                await self.node.lan.broadcast(await wrapped(self.me, announcement(block), SystemClock()))
+        await self._spread(block)
+
+    async def _spread(self, block: bytes) -> None:
+        """Give a block of this node to the nodes that it knows."""
+        told = await wrapped(self.me, block, SystemClock())
         for url in self.urls:
             with contextlib.suppress(NetError):  # it is away, or has it already: the next sync brings it
                 await post(url + PATH, told, MAX_MESSAGE, self.node.local)
-
-    @property
-    def _number(self) -> int:
-        return int(self.config["port"])
 
     def _on_roots(self, roots: list[bytes]) -> None:
         """Peers had newer trust roots, each signed by the one before."""
@@ -217,8 +222,8 @@ class Normal:
         ip = request.remote or ""
         try:
             told = message.parse(data)
-            if message.kind_of(told) == "block" and told["net"] == self.chain.net:
-                announce.check(told, self.network.genesis, int(time.time()), whole=True)
+            if message.kind_of(told) == KIND and told["net"] == self.chain.net:
+                check_block(told, self.network.genesis, int(time.time()), whole=True)
                 await self.ledger.keep_block(told["block"], ip)
                 return web.Response()
         except WireError as error:

@@ -118,19 +118,6 @@ class Exchange:
             self.counters.count(error.field)
             raise
 
-    def heard(self, data: bytes) -> tuple[str, dict[str, Any]]:
-        """(kind, message) of a broadcast of the local network that a full node takes: "log" or "block"; else "".
-
-        Requests are answered over HTTP alone (addition 10), and who is answered already is nobody's business here.
-        Shape and network are checked, no more. Raises WireError or Untrusted.
-        """
-        received = message.parse(data)
-        if received["net"] != self.net:
-            raise Untrusted("network", "net: another network")
-        kinds = {"verification_log": "log", "block": "block"}
-        kind = kinds.get(message.kind_of(received), "")
-        return ("" if kind == "log" and received["o"] == ANSWERED.encode() else kind), received
-
     # one method a message
 
     def _verchk(self, ask: dict[str, Any], data: bytes, ip: str) -> bytes:

@@ -11,7 +11,8 @@ from typing import Any
 
 from aiohttp import web
 
-from fwchain.chainstore import Added, Miner, Orphan, Store, StoreError, announce
+from fwchain.chainstore import Added, Miner, Orphan, Store, StoreError
+from fwchain.chainstore.hearing import Hearing, check_block
 from fwchain.chainstore.ledger import Ledger
 from fwchain.chainstore.level import Level
 from fwchain.chainstore.schema import open_engine
@@ -20,6 +21,7 @@ from fwchain.errors import SetupError
 from fwchain.events import Log
 from fwchain.network import Network
 from fwchain.seed import Seed, web_seed_routes
+from fwchain.timesource import SystemClock
 from fwchain.tracker import Tracker
 from fwchain.verification import pages, trace
 from fwchain.verification.exchange import Exchange
@@ -27,9 +29,11 @@ from fwchain.verification.lan import Ear
 from fwchain.verification.publish import Publisher
 from fwchain.verification.releases import ReleaseStore
 from fwchain.verification.tickets import DailyTickets
+from fwnode.blockmaking import announcement, wrapped
 from fwnode.chain.record import release_record
 from fwnode.errors import FwError
 from fwnode.net.http import PATH
+from fwnode.roles.identity import Identity
 from fwnode.trust.release import Release
 from fwnode.wire import WireError
 from fwnode.wire.fields import MAX_MESSAGE
@@ -80,12 +84,15 @@ class Service:
             self._on_event,
             on_block=self._on_told,
         )
-        self.ear = Ear(network, self.exchange, self.ledger, self._on_event)
+        public = self.exchange.public
+        self.me = Identity(self.private, public, ("pu", public), "", network.genesis.net, self.node["port"])
+        self.ear = Ear(network, Hearing(self.ledger, network.genesis), self._on_event)
         self.started = time.time()
         self.answered = 0
         self._taken: list[bytes] = []  # logs of the message that is being answered
         self._block: bytes | None = None  # the block of the message that is being answered
         self.unwritten = 0  # events and traces that the disk did not take
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._runners: list[web.AppRunner] = []
         self._servers: list[asyncio.Server] = []
 
@@ -107,7 +114,7 @@ class Service:
 
     def _on_told(self, data: bytes, told: dict[str, Any], ip: str) -> None:
         """The message `block` with a whole block in it."""
-        announce.check(told, self.network.genesis, int(time.time()), whole=True)
+        check_block(told, self.network.genesis, int(time.time()), whole=True)
         self._block = told["block"]
 
     async def _keep(self, logs: list[bytes], block: bytes | None, ip: str) -> None:
@@ -131,7 +138,11 @@ class Service:
     def _on_block(self, added: Added, data: bytes) -> None:
         """A block was made here, in the miner's thread."""
         self.ledger.tell_block(added, data)
-        self.ear.tell(announce.announce(self.private, self.chain.net, data, self.node["port"], int(time.time())))
+        assert self._loop is not None
+        asyncio.run_coroutine_threadsafe(self._tell_block(data), self._loop)
+
+    async def _tell_block(self, data: bytes) -> None:
+        await self.ear.tell(await wrapped(self.me, announcement(data), SystemClock()))
 
     def _on_roots(self, roots: list[bytes]) -> None:
         """Peers had newer trust roots, each signed by the one before: keep them, and judge by the newest."""
@@ -165,6 +176,7 @@ class Service:
 
     async def start(self) -> None:
         """Listen on every port and take up what is published; raises SetupError when a port is taken."""
+        self._loop = asyncio.get_running_loop()
         app = self._app()
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
