@@ -41,7 +41,7 @@ class Update:
 class Fleet:
     """A network in a folder; use it as a context manager."""
 
-    def __init__(self, folder: Path, **node: Any) -> None:
+    def __init__(self, folder: Path, confirmations: int = 7, **node: Any) -> None:
         """`node` replaces values of the configuration's section [node]."""
         self.folder = folder
         port = free_ports(6)
@@ -49,7 +49,9 @@ class Fleet:
         self.config = Config(
             {"node": section, "lan": {"port": port + 3}, "board": {"port": port + 4}, "release": {"epoch": 1}}
         )
-        self.network = network.create(folder / "network", Plan(config=self.config, difficulty=2000))
+        self.network = network.create(
+            folder / "network", Plan(config=self.config, difficulty=2000, confirmations=confirmations)
+        )
         self.boards: list[VirtualBoard] = []
         self.node: Node | None = None
         self._events = Reader(self.network.events)

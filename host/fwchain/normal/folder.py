@@ -190,14 +190,20 @@ def _hold(folder: Folder, metadata: Path) -> None:
             f"{metadata} is for {release.model} on {release.platform}, this node is for "
             f"{config.model} on {config.platform}"
         )
+    wrong = NotTrusted(f"the files beside {metadata} are not the ones that it was made of")
+    paths = build.file_paths(release, metadata.parent)
+    for path, (_, _, length) in zip(paths, release.files, strict=True):
+        if not path.is_file():
+            raise SetupError(f"{path}: there is no such file; the files of {metadata.name} lie beside it")
+        if path.stat().st_size != length:
+            raise wrong
     storage = folder.held.storage(release)
     at = 0
-    for part in _stream(build.file_paths(release, metadata.parent)):
-        if at + len(part) <= release.size:
-            storage.write(at, memoryview(part))
+    for part in _stream(paths):
+        storage.write(at, memoryview(part))
         at += len(part)
-    if at != release.size or run(verifier_steps(storage, release.size)) != release.verifier:
-        raise NotTrusted(f"the files beside {metadata} are not the ones that it was made of")
+    if run(verifier_steps(storage, release.size)) != release.verifier:
+        raise wrong
     folder.files.write(PENDING_M, release.metainfo)
     try:
         run(folder.held.hold(release))

@@ -37,6 +37,11 @@ class Holding(Install):
             held.files.write(PENDING_M, release.metainfo)
         self.storage = held.storage(release, chip_of(platform))
 
+    @property
+    def place(self) -> str:
+        """Where the release goes: the name of its folder."""
+        return os.path.basename(self.storage.folder)
+
     def finish(self) -> Generator[None, None, None]:
         """Steps: read back and hash all of it, then hold it; raises StorageError when it is not what was signed."""
         digest = yield from verifier_steps(self.storage, self.release.size)

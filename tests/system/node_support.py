@@ -1,0 +1,104 @@
+"""Normal nodes on this machine, as processes: `fwchain node` for each, beside a verification node and boards."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from update_support import Fleet, Update
+
+from fwchain.demo.processes import COMMAND, end_with_parent, free_ports, fwchain
+from fwchain.events import Reader
+
+WAIT_S = 60.0
+POLL_S = 0.02
+SETTINGS = {
+    "board.check_s": 1,
+    "normal.retry_s": 0.5,
+    "node.sync_s": 0.5,
+}
+
+
+class HostNode:
+    """One `fwchain node` and its folder."""
+
+    def __init__(self, fleet: Fleet, number: int, holds: Update | None = None, **settings: Any) -> None:
+        """Make the folder; `settings` are of fwchain.toml, "." written as "__"."""
+        self.folder = fleet.folder / f"node-{number}"
+        self.ip = f"127.77.{number}.1"
+        self.port = free_ports(1, self.ip)
+        self.url = f"http://{self.ip}:{self.port}"
+        values = {**SETTINGS, **{name.replace("__", "."): value for name, value in settings.items()}}
+        words: list[object] = ["--address", self.ip, "--port", self.port]
+        if holds is not None:
+            source = fleet.folder / f"{holds.release.version}-for-{number}"
+            source.mkdir()
+            (source / "m.torrent").write_bytes(holds.release.metainfo)
+            (source / "fw.bin").write_bytes(holds.image)
+            words += ["--release", source / "m.torrent"]
+        for name, value in values.items():
+            words += ["--set", f"{name}={value}"]
+        fwchain("node", self.folder, "--network", fleet.network.folder, *words)
+        self.process: subprocess.Popen[bytes] | None = None
+        self.log = self.folder / "output.log"
+        self.events = Reader(self.folder / "events.jsonl")
+        self.waiting: list[dict[str, Any]] = []
+        self.seen: list[dict[str, Any]] = []
+
+    def start(self) -> HostNode:
+        """Run it, and wait until it listens."""
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen(
+                [*COMMAND, "node", str(self.folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                preexec_fn=end_with_parent,
+            )
+        self.wait("started")
+        return self
+
+    def stop(self) -> int:
+        """End it as an operator does; its exit code."""
+        if self.process is None:
+            return 0
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            return -9
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def wait(self, kind: str, timeout: float = WAIT_S, **fields: Any) -> dict[str, Any]:
+        """Its next event with these fields."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            new = self.events.read()
+            self.waiting += new
+            self.seen += new
+            while self.waiting:
+                event = self.waiting.pop(0)
+                if event["event"] == kind and all(event.get(key) == value for key, value in fields.items()):
+                    return event
+            assert self.process is None or self.process.poll() is None, self.log.read_text()
+            time.sleep(POLL_S)
+        tail = "\n".join(str(event) for event in self.seen[-12:])
+        raise AssertionError(f"{self.folder.name}: no event {kind} {fields} within {timeout} s\n{tail}")
+
+
+def outcomes(place: Path | str, *genesis: object) -> dict[str, int]:
+    """The outcomes in a chain that `fwchain chain verify` finds good."""
+    import json
+
+    found: dict[str, int] = json.loads(fwchain("chain", "verify", place, "--json", *genesis))["outcomes"]
+    return found
