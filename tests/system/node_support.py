@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from pathlib import Path
@@ -98,7 +99,14 @@ class HostNode:
 
 def outcomes(place: Path | str, *genesis: object) -> dict[str, int]:
     """The outcomes in a chain that `fwchain chain verify` finds good."""
-    import json
-
     found: dict[str, int] = json.loads(fwchain("chain", "verify", place, "--json", *genesis))["outcomes"]
     return found
+
+
+def set_peers(fleet: Fleet, *nodes: HostNode) -> None:
+    """Let the verification node keep level with these nodes from its next start on."""
+    path = fleet.network.folder / "fwchain.toml"
+    text = path.read_text()
+    assert 'peers = ""' in text
+    urls = ", ".join(node.url for node in nodes)
+    path.write_text(text.replace('peers = ""', f'peers = "{urls}"').replace("sync_s = 30.0", "sync_s = 0.5"))

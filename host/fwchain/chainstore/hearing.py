@@ -44,6 +44,15 @@ def check_block(told: dict[str, Any], genesis: Genesis, now: int, whole: bool) -
     return head
 
 
+def is_log(data: bytes, net: bytes) -> bool:
+    """Whether the message is a verification log of this network, of an outcome that a block may hold."""
+    try:
+        Log(data, net)
+    except FwError:
+        return False
+    return True
+
+
 class Rate:
     """How much an address may send."""
 
@@ -92,8 +101,5 @@ class Hearing:
 
     async def take_own(self, data: bytes) -> None:
         """Put the message into the pool, if it is a log that may stand in a block; others are not for here."""
-        try:
-            Log(data, self.genesis.net)
-        except FwError:
-            return
-        await self.ledger.take_log(data)
+        if is_log(data, self.genesis.net):
+            await self.ledger.take_log(data)

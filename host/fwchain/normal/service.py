@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from fwchain.chainstore import Added, Miner, Orphan, Store, StoreError
-from fwchain.chainstore.hearing import KIND, Hearing, check_block
+from fwchain.chainstore.hearing import KIND, Hearing, check_block, is_log
 from fwchain.chainstore.ledger import Ledger
 from fwchain.chainstore.level import Level
 from fwchain.chainstore.web import routes as chain_routes
@@ -218,13 +218,17 @@ class Normal:
         return app
 
     async def _message(self, request: web.Request) -> web.Response:
+        """Whole blocks, and logs that may stand in one, are the chain's; all else is the node's."""
         data = await request.read()
         ip = request.remote or ""
         try:
             told = message.parse(data)
-            if message.kind_of(told) == KIND and told["net"] == self.chain.net:
+            if message.kind_of(told) == KIND:
                 check_block(told, self.network.genesis, int(time.time()), whole=True)
                 await self.ledger.keep_block(told["block"], ip)
+                return web.Response()
+            if is_log(data, self.chain.net):
+                await self.ledger.keep_log(data)
                 return web.Response()
         except WireError as error:
             self.ledger.counters.count("malformed")
@@ -232,6 +236,9 @@ class Normal:
         except StoreError:
             return web.Response(status=503, text="the node's store fails now: try again later\n")
         except FwError as error:
-            self.ledger.counters.count("orphan" if isinstance(error, Orphan) else "block")
+            if isinstance(error, Orphan):
+                self.ledger.counters.count("orphan")
+            else:
+                self.ledger.counters.drop(error)
             return web.Response(status=403)
         return web.Response(body=await self.node.on_message(data, ip))
