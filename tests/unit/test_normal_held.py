@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from service_world import MODEL, make_network
 
+from fwchain import network as networks
 from fwchain.board.image import build_image
 from fwchain.cli.app import run as fwchain
+from fwchain.config import Config
 from fwchain.errors import NotTrusted, SetupError
 from fwchain.network import Network
 from fwchain.normal import folder as folders
@@ -220,6 +222,17 @@ def test_making_a_node_is_all_or_nothing(network: Network, tmp_path: Path, first
     folders.create(place, network, Plan())
     with pytest.raises(SetupError, match="is a node already"):
         folders.create(place, network, Plan())
+
+
+def test_each_node_of_a_machine_has_an_address_of_its_own(network: Network, tmp_path: Path) -> None:
+    """Its own datagrams, which come back to it, are told by that."""
+    found = {folders.create(tmp_path / name, network, Plan()).config.address for name in ("a", "b")}
+    assert len(found) == 2 and all(ip.startswith("127.") for ip in found)
+    away = networks.create(tmp_path / "net", networks.Plan(config=Config({"node": {"address": "192.0.2.1"}})))
+    with pytest.raises(SetupError, match="give --address"):
+        folders.create(tmp_path / "c", away, Plan())
+    made = folders.create(tmp_path / "c", away, Plan(address="192.0.2.7"))
+    assert (made.config["node"]["listen"], made.config.address) == ("0.0.0.0", "192.0.2.7")
 
 
 def test_wrong_turns_of_the_command(network: Network, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

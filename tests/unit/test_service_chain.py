@@ -15,6 +15,7 @@ from service_world import Site, make_network, serving, wait_until
 
 from fwchain.chainstore import Miner, Store
 from fwchain.chainstore.hearing import Rate
+from fwchain.network import load
 from fwchain.timesource import SystemClock
 from fwchain.verification import lan as ears
 from fwnode import crypto
@@ -25,6 +26,7 @@ from fwnode.compat import run
 from fwnode.net import NetError
 from fwnode.net.lan import Lan
 from fwnode.roles.identity import Identity
+from fwnode.trust import root
 from fwnode.wire import message
 from fwnode.wire.bencode import decode, encode
 
@@ -236,6 +238,21 @@ def test_without_the_group_it_serves_over_http(tmp_path: Path, monkeypatch: pyte
         errors = site.events("error")
         assert [("cannot join" in event["why"], event["what"]) for event in errors] == ([(True, "lan")] if join else [])
         wait_until(lambda: site.service.chain.tip().height, "a block, told to nobody")
+
+
+def test_newer_trust_roots_of_peers_are_kept_and_judged_by(site: Site) -> None:
+    """Peers had root 2, signed by root 1's keys: it is written, served, and who it revokes is refused."""
+    me = site.identity()
+    owner = site.net.private("root")
+    body = decode(site.net.root.data) | {"number": 2, "revoked": [crypto.sha256(crypto.public_key(me.private))[:20]]}
+    del body["signatures"]
+    second = run(root.build(body, [owner]))
+    site.service.chain.set_roots([site.net.root.data, second])
+    site.service._on_roots(site.service.chain.roots)
+    assert site.get("/root/2").body == second and site.events("root")[-1]["number"] == 2
+    assert site.post(site.log(me)).status == 403
+    assert site.post(site.log()).status == 200
+    assert load(site.net.folder).root.number == 2
 
 
 def test_an_address_that_floods_is_held_and_others_are_not() -> None:

@@ -25,7 +25,9 @@ def node(
         None, "--network", "-n", help="Make the folder, for this network: its folder with the enrolment key."
     ),
     model: str = typer.Option("", "--model", help="With --network: its model; default: the network's."),
-    address: str = typer.Option("127.0.0.1", help="With --network: IPv4 address at which others reach it."),
+    address: str = typer.Option(
+        "", help="With --network: IPv4 address at which others reach it; default: a loopback address of its own."
+    ),
     port: int = typer.Option(4580, help="With --network: its one port."),
     release: Path = typer.Option(
         None, "--release", help="With --network: M of the release that it holds; its files lie beside it."

@@ -21,6 +21,7 @@ from typing import Any
 
 from fwchain import config as configuration
 from fwchain import network as networks
+from fwchain.board.virtual import loopback_address
 from fwchain.config import Config
 from fwchain.errors import NotTrusted, SetupError
 from fwchain.flashing.provision import certify
@@ -31,6 +32,7 @@ from fwchain.vendor import build, signing
 from fwnode import crypto
 from fwnode.compat import run
 from fwnode.config import Config as NodeConfig
+from fwnode.crypto import sha256
 from fwnode.errors import FwError
 from fwnode.update.boot import PENDING_M
 from fwnode.update.keys import KeyStore
@@ -48,7 +50,7 @@ class Plan:
     """What making a node asks; what is left empty is the network's."""
 
     model: str = ""
-    address: str = "127.0.0.1"
+    address: str = ""
     port: int = 4580
     release: Path | None = None  # M of the release that it holds from the start; the files lie beside it
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # any other value of fwchain.toml
@@ -93,7 +95,7 @@ def create(path: Path, network: Network, plan: Plan) -> Folder:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         what = "is a node already" if (path / STATE / NVS).exists() else "is there already and is not empty"
         raise SetupError(f"{path} {what}; give another folder, or remove it first")
-    config = _config(network, plan)
+    config = _config(path, network, plan)
     path.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
     try:
@@ -109,13 +111,19 @@ def create(path: Path, network: Network, plan: Plan) -> Folder:
     return load(path)
 
 
-def _config(network: Network, plan: Plan) -> Config:
+def _config(path: Path, network: Network, plan: Plan) -> Config:
     """The node's configuration: the network's, with a place of its own."""
     theirs = network.config
-    loopback = plan.address.startswith("127.")
-    node: dict[str, Any] = {"port": plan.port, "listen": plan.address if loopback else "0.0.0.0"}
+    address = plan.address
+    if not address:
+        if not (theirs.address.startswith("127.") or theirs.address == "localhost"):
+            raise SetupError("give --address: this machine's IPv4 address, at which others reach the node")
+        digest = sha256(str(path).encode())  # as a virtual board has one of its own, by which others tell it
+        address = loopback_address(b"\x02\x00\x00" + digest[:3])
+    loopback = address.startswith("127.")
+    node: dict[str, Any] = {"port": plan.port, "listen": address if loopback else "0.0.0.0"}
     if not loopback:
-        node["address"] = plan.address
+        node["address"] = address
     values: dict[str, dict[str, Any]] = {
         "node": node,
         "lan": dict(theirs["lan"]),
