@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 from update_support import Fleet, Update
 
-from fwchain.demo.processes import COMMAND, end_with_parent, free_ports, fwchain
+from fwchain.demo.processes import NormalNode, free_ports, fwchain
 from fwchain.events import Reader
 
 WAIT_S = 60.0
@@ -42,7 +41,7 @@ class HostNode:
         for name, value in values.items():
             words += ["--set", f"{name}={value}"]
         fwchain("node", self.folder, "--network", fleet.network.folder, *words)
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: NormalNode | None = None
         self.log = self.folder / "output.log"
         self.events = Reader(self.folder / "events.jsonl")
         self.waiting: list[dict[str, Any]] = []
@@ -50,35 +49,18 @@ class HostNode:
 
     def start(self) -> HostNode:
         """Run it, and wait until it listens."""
-        with self.log.open("ab") as out:
-            self.process = subprocess.Popen(
-                [*COMMAND, "node", str(self.folder)],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                preexec_fn=end_with_parent,
-            )
+        self.process = NormalNode(self.folder, self.log)
         self.wait("started")
         return self
 
     def stop(self) -> int:
         """End it as an operator does; its exit code."""
-        if self.process is None:
-            return 0
-        if self.process.poll() is None:
-            self.process.terminate()
-        try:
-            return self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            return -9
+        return self.process.stop() if self.process is not None else 0
 
     def kill(self) -> None:
         """End it as a power cut does."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait()
 
     def wait(self, kind: str, timeout: float = WAIT_S, **fields: Any) -> dict[str, Any]:
         """Its next event with these fields."""
@@ -91,7 +73,8 @@ class HostNode:
                 event = self.waiting.pop(0)
                 if event["event"] == kind and all(event.get(key) == value for key, value in fields.items()):
                     return event
-            assert self.process is None or self.process.poll() is None, self.log.read_text()
+            if self.process is not None and kind != "stopped":
+                self.process.check()
             time.sleep(POLL_S)
         tail = "\n".join(str(event) for event in self.seen[-12:])
         raise AssertionError(f"{self.folder.name}: no event {kind} {fields} within {timeout} s\n{tail}")

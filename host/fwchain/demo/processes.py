@@ -42,15 +42,16 @@ def fwchain(*arguments: object) -> str:
     return done.stdout
 
 
-class Node:
-    """`fwchain serve` as a process of its own; it cannot outlive this one."""
+class Process:
+    """A command of fwchain that runs as a process of its own; it cannot outlive this one."""
 
-    def __init__(self, network: Path, log: Path) -> None:
-        """Start it; what it prints goes to `log`, what it says in messages to trace.txt beside that."""
+    def __init__(self, log: Path, *arguments: object) -> None:
+        """Start `fwchain …`; what it prints goes to `log`."""
         self.log = log
+        self.name = f"fwchain {arguments[0]}"
         with log.open("ab") as out:
             self.process = subprocess.Popen(
-                [*COMMAND, "serve", str(network), "--trace", str(log.with_name("trace.txt"))],
+                [*COMMAND, *(str(one) for one in arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -62,17 +63,38 @@ class Node:
         """Raise CommandFailed when it has ended."""
         if self.process.poll() is not None:
             tail = self.log.read_text(errors="replace").strip()[-2000:]
-            raise CommandFailed(f"`fwchain serve` ended with {self.process.returncode}: {tail}")
+            raise CommandFailed(f"`{self.name}` ended with {self.process.returncode}: {tail}")
 
-    def stop(self) -> None:
-        """End it, in peace if it can."""
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """End it, in peace if it can; its exit code."""
         if self.process.poll() is None:
             self.process.terminate()
             try:
                 self.process.wait(STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+                self.kill()
+        return self.process.wait()
+
+
+class Node(Process):
+    """`fwchain serve`."""
+
+    def __init__(self, network: Path, log: Path) -> None:
+        """Start it; what it says in messages goes to trace.txt beside its log."""
+        super().__init__(log, "serve", network, "--trace", log.with_name("trace.txt"))
+
+
+class NormalNode(Process):
+    """`fwchain node`."""
+
+    def __init__(self, folder: Path, log: Path) -> None:
+        """Start the node of this folder."""
+        super().__init__(log, "node", folder)
 
 
 def end_with_parent() -> None:
