@@ -35,6 +35,8 @@ UPDATING = ("fwnode.updating",)
 class Node:
     """A board in its network. `run` never ends but by a reset."""
 
+    installer = None  # what takes a release to its place, where that is no slot (fwnode.update.install.Install)
+
     def __init__(self, config, hooks, boot, clock, reset) -> None:  # type: ignore[no-untyped-def]
         self.config = config
         self.hooks = hooks

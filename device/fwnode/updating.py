@@ -39,10 +39,12 @@ async def update(node, found) -> None:  # type: ignore[no-untyped-def]
 
 async def _install(node, release, peers: list, row: dict) -> None:  # type: ignore[no-untyped-def]
     tidy(2048)
-    from fwnode.update.install import Install
+    installer = node.installer
+    if installer is None:
+        from fwnode.update.install import Install as installer
 
     config = node.config
-    install = Install(node.boot, release, config.model, config.platform, node.clock.now(), node.clock.uptime_s())
+    install = installer(node.boot, release, config.model, config.platform, node.clock.now(), node.clock.uptime_s())
     if not node.hooks.may_update(release):
         node.hooks.state("held", version=release.version)
         return
@@ -93,12 +95,12 @@ def give_up(node, reason: str) -> None:  # type: ignore[no-untyped-def]
 def say_outcome(node) -> None:  # type: ignore[no-untyped-def]
     """Tell what became of the last release: it runs and is confirmed, or it was rolled back."""
     kind, version, reason = node.boot.outcome
-    row = _installed(node)
+    row = installed(node)
     repaired = kind == "updated" and row is not None and row["o"] == b"repaired"
     node.hooks.state("repaired" if repaired else kind.replace("_", "-"), version=version, why=reason)
 
 
-def _installed(node):  # type: ignore[no-untyped-def]
+def installed(node):  # type: ignore[no-untyped-def]
     """The row that the last installation left for its log, None when there is none for this outcome."""
     raw = node.boot.files.read(EXCHANGE)
     row = decode_dict(raw, EXCHANGE, 512) if raw else None
@@ -107,7 +109,7 @@ def _installed(node):  # type: ignore[no-untyped-def]
 
 async def log_outcome(node) -> None:  # type: ignore[no-untyped-def]
     """Log it, once somebody has answered and told the time."""
-    row = _installed(node)
+    row = installed(node)
     if row is not None:
         await node.tell(_final(row, node.boot.outcome[0]))
     node.boot.told()

@@ -25,7 +25,6 @@ from fwchain.normal.interfaces import LOOPBACK, netmask
 from fwchain.normal.service import Normal
 from fwchain.timesource import SystemClock
 from fwnode import crypto
-from fwnode.blockmaking import announcement, wrapped
 from fwnode.compat import run
 from fwnode.net import NetError
 from fwnode.net.lan import Lan
@@ -33,6 +32,7 @@ from fwnode.roles.identity import Identity
 from fwnode.roles.log import verification_log
 from fwnode.trust import cert, root
 from fwnode.wire.bencode import decode
+from fwnode.wrapping import head_of, wrapped
 
 IP = "127.66.1.1"
 BOARD = "127.66.1.2"
@@ -150,7 +150,7 @@ def block_of(miner: Miner, *logs: bytes) -> bytes:
 def tell(miner: Miner, block: bytes, whole: bool = True, port: int = 4000) -> bytes:
     me = miner.me  # type: ignore[attr-defined]
     me = Identity(me.private, me.public, me.credential, MODEL, me.net, port)
-    return bytes(asyncio.run(wrapped(me, block if whole else announcement(block), SystemClock())))
+    return bytes(asyncio.run(wrapped(me, block if whole else head_of(block), SystemClock())))
 
 
 def test_logs_and_blocks_by_http(place: Place, other: Miner) -> None:

@@ -19,9 +19,8 @@ from fwchain.network import load
 from fwchain.timesource import SystemClock
 from fwchain.verification import lan as ears
 from fwnode import crypto
-from fwnode.blockmaking import announcement, wrapped
 from fwnode.chain.block import Block, make, verification_field
-from fwnode.chain.record import Log
+from fwnode.chain.log import Log
 from fwnode.compat import run
 from fwnode.net import NetError
 from fwnode.net.lan import Lan
@@ -29,6 +28,7 @@ from fwnode.roles.identity import Identity
 from fwnode.trust import root
 from fwnode.wire import message
 from fwnode.wire.bencode import decode, encode
+from fwnode.wrapping import head_of, wrapped
 
 BOARD = "127.0.0.7"
 
@@ -62,7 +62,7 @@ class Normal:
         """The message about it."""
         private = private or self.me.private
         me = Identity(private, crypto.public_key(private), ("pu", b""), "", self.store.net, port)
-        told: bytes = asyncio.run(wrapped(me, block if whole else announcement(block), SystemClock()))
+        told: bytes = asyncio.run(wrapped(me, block if whole else head_of(block), SystemClock()))
         return told
 
 

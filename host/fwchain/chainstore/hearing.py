@@ -14,7 +14,7 @@ from fwnode.chain import header
 from fwnode.chain.block import Block
 from fwnode.chain.genesis import Genesis
 from fwnode.chain.head import Head
-from fwnode.chain.record import Log
+from fwnode.chain.log import Log
 from fwnode.compat import run
 from fwnode.errors import FwError
 from fwnode.roles.strangers import check_time

@@ -104,7 +104,7 @@ class Ledger:
         with self._counted():
             await self.keep_log(data)
 
-    async def add_own(self, data: bytes, head: bytes, engine: object = None) -> bool:
+    async def add_own(self, data: bytes, blocks: object = None) -> bool:
         """Take a block that this node made as n_j; whether it is the new tip."""
         added = None
         with self._counted():
@@ -114,7 +114,7 @@ class Ledger:
             self.on_own(data)
         return added is not None and added.status in ("tip", "reorganised")
 
-    async def take_head(self, data: bytes, source: tuple[str, int], engine: object = None) -> None:
+    async def take_head(self, data: bytes, source: tuple[str, int]) -> None:
         """A signed head was announced by `source`, its address and the port that it signed: fetch the block soon."""
         with self._counted():
             head = Head(data, self.store.net)

@@ -10,10 +10,12 @@ from fwchain.chainstore.hearing import KIND, Hearing
 from fwchain.chainstore.ledger import Ledger
 from fwchain.normal.held import Held
 from fwchain.normal.holding import Holding
+from fwnode import updating
 from fwnode.broadcasts import Broadcasts
 from fwnode.clock import Clock
 from fwnode.config import Config
 from fwnode.errors import FwError
+from fwnode.found import Found
 from fwnode.net.lan import Lan
 from fwnode.node import Node
 from fwnode.sharing import Sharing
@@ -79,6 +81,7 @@ class HostLan(Lan):
 class HostNode(Node):
     """A normal node that holds a release instead of running it. `ledger` is the whole chain."""
 
+    installer: Any = Holding
     boot: Held
     lan: Any
     broadcasts: HostBroadcasts
@@ -103,7 +106,7 @@ class HostNode(Node):
     async def run(self) -> None:
         """As on a board; an update that was taken before the last end and is not told yet is told first."""
         self._taken()
-        if self._installed() is None:
+        if updating.installed(self) is None:
             self.boot.outcome = None
         await super().run()
 
@@ -130,16 +133,12 @@ class HostNode(Node):
         if self.lan is not None:
             self.lan.close()
 
-    async def _update(self, found: Any) -> None:
-        """As on a board; then what is held is served, and the outcome told at once."""
-        try:
-            await super()._update(found)
-        finally:
+    async def _follow(self, found: Found) -> bool:
+        """As on a board; then what is held is served, and an update told at once."""
+        answered: bool = await super()._follow(found)
+        if found.release is not None:
             await self.sharing.seed()
-        self._say_outcome()
-        await self._log_outcome()
-
-    def _installation(self, release: Any) -> Holding:
-        config = self.config
-        now, uptime_s = self.clock.now(), self.clock.uptime_s()
-        return Holding(self.boot, release, config.model, config.platform, now, uptime_s)
+            if self.boot.outcome is not None:
+                updating.say_outcome(self)
+                await updating.log_outcome(self)
+        return answered

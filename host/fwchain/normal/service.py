@@ -26,7 +26,6 @@ from fwchain.timesource import SystemClock
 from fwchain.verification import pages
 from fwnode import crypto
 from fwnode.app import Application
-from fwnode.blockmaking import announcement, wrapped
 from fwnode.clock import Clock
 from fwnode.compat import drive
 from fwnode.errors import FwError
@@ -35,6 +34,7 @@ from fwnode.net.http import PATH, post
 from fwnode.roles.identity import Identity
 from fwnode.wire import WireError, message
 from fwnode.wire.fields import MAX_MESSAGE
+from fwnode.wrapping import head_of, wrapped
 
 
 class Voice:
@@ -178,7 +178,7 @@ class Normal:
         """Tell of a block of this node: by its head on the local network, then whole."""
         if self.node.lan is not None:
             with contextlib.suppress(NetError):
-                await self.node.lan.broadcast(await wrapped(self.me, announcement(block), SystemClock()))
+                await self.node.lan.broadcast(await wrapped(self.me, head_of(block), SystemClock()))
         await self._spread(block)
 
     async def _spread(self, block: bytes) -> None:

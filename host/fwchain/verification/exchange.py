@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from fwchain.verification.tickets import LIFETIME_S, DailyTickets, Ticket, TicketKeys
 from fwnode.chain import ChainError
-from fwnode.chain.record import ANSWERED, CONFIRMED
+from fwnode.chain.log import ANSWERED, CONFIRMED
 from fwnode.compat import run
 from fwnode.crypto import InvalidBox, InvalidKey, equal
 from fwnode.crypto import public_key as public_of

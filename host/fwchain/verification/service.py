@@ -29,7 +29,6 @@ from fwchain.verification.lan import Ear
 from fwchain.verification.publish import Publisher
 from fwchain.verification.releases import ReleaseStore
 from fwchain.verification.tickets import DailyTickets
-from fwnode.blockmaking import announcement, wrapped
 from fwnode.chain.record import release_record
 from fwnode.errors import FwError
 from fwnode.net.http import PATH
@@ -37,6 +36,7 @@ from fwnode.roles.identity import Identity
 from fwnode.trust.release import Release
 from fwnode.wire import WireError
 from fwnode.wire.fields import MAX_MESSAGE
+from fwnode.wrapping import head_of, wrapped
 
 PEERS_IN_LIST = 12
 GONE = "the node's store fails now: try again later\n"
@@ -142,7 +142,7 @@ class Service:
         asyncio.run_coroutine_threadsafe(self._tell_block(data), self._loop)
 
     async def _tell_block(self, data: bytes) -> None:
-        await self.ear.tell(await wrapped(self.me, announcement(data), SystemClock()))
+        await self.ear.tell(await wrapped(self.me, head_of(data), SystemClock()))
 
     def _on_roots(self, roots: list[bytes]) -> None:
         """Peers had newer trust roots, each signed by the one before: keep them, and judge by the newest."""
