@@ -201,15 +201,18 @@ def database_gone(site: Site) -> Iterator[None]:
     path = Path(site.net.database.removeprefix("sqlite:///"))
     away = path.with_name("away")
     away.mkdir()
-    for engine in (site.service.chain._engine, site.service.releases.engine):
+    engines = (site.service.chain._engine, site.service.releases.engine)
+    for engine in engines:
         engine.dispose()
     moved = [one.rename(away / one.name) for one in path.parent.glob(path.name + "*")]
     path.mkdir()
+    for engine in engines:  # the miner may have opened one meanwhile, which the moved file would go on serving
+        engine.dispose()
     try:
         yield
     finally:
         path.rmdir()
-        for engine in (site.service.chain._engine, site.service.releases.engine):
+        for engine in engines:
             engine.dispose()
         for one in moved:
             one.rename(path.parent / one.name)

@@ -182,13 +182,36 @@ def test_a_normal_node_waits_for_each_log_anew(net: Network, store: Store, monke
     miner = Miner(store, private, wait_s=10.0, credential=("cert", certificate))
     for n in range(20):
         store.add_log(net.log(n))
-    assert 10.0 <= miner._due() <= 15.0  # sixteen logs do not hurry it
+    assert 10.0 <= miner._look()[0] <= 15.0  # sixteen logs do not hurry it
     now[0] += 9.0
-    assert 1.0 <= miner._due() <= 6.0
-    Miner(store, net.node).mine_once()
-    assert 10.0 <= miner._due() <= 15.0
+    store.add_log(net.log(30))
+    assert 1.0 <= miner._look()[0] <= 6.0
+    while store.pool() != [net.log(30)]:
+        Miner(store, net.node).mine_once(store.pool(2))
+    assert 10.0 <= miner._look()[0] <= 15.0
     now[0] += 15.0
-    assert miner._due() == 0.0
+    assert miner._look() == (0.0, [net.log(30)])
+    miner.mine_once(miner._look()[1])
+    assert miner._look() == (10.0, [])
+
+
+def test_the_logs_of_a_c2_are_left_to_its_n_j_for_a_while(
+    net: Network, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("fwchain.chainstore.miner.time.monotonic", lambda: now[0])
+    miner = Miner(store, net.node, wait_s=1.0)
+    among_fellows = net.log(1, res=bytes(20))
+    confirmed = net.confirmation(3, 1, 2, bytes(32))
+    for log in (among_fellows, confirmed, net.log(2)):
+        store.add_log(log)
+    assert miner._look() == (1.0, [net.log(2)])
+    now[0] += 1.0
+    assert miner._look() == (0.0, [net.log(2)])
+    miner.mine_once([net.log(2)])
+    assert store.pool() == [among_fellows, confirmed] and miner._look()[0] == 59.0
+    now[0] += 59.0
+    assert miner._look() == (0.0, [among_fellows, confirmed])
 
 
 def test_a_long_proof_of_work_is_given_up_when_another_block_comes_or_the_miner_stops(tmp_path: Path) -> None:

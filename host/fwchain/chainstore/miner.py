@@ -4,9 +4,10 @@ A thread of its own waits until there is a release, sixteen logs, or a log that 
 enough; does the proof of work in slices, gives up when another block became the tip meanwhile,
 signs, and stores the block.
 
-A normal node's blocks hold logs alone, its certificate, and a verification counter that counts them (paper 3.2). It
-waits for one log so long that verification nodes had their time, and a random while more, so that two normal nodes
-seldom do the same work.
+A verification node puts the logs of its exchanges (C1) into blocks soon, those of a C2 later, since the block of a C2-2
+is n_j's. A normal node's blocks hold logs alone, its certificate, and a verification counter that counts them (paper
+3.2). It lets each log wait so long that others had their time, and a random while more, so that two normal nodes seldom
+do the same work.
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ from fwnode.chain.head import MAX_BLOCK
 from fwnode.chain.log import Log
 from fwnode.chain.record import ReleaseRecord
 from fwnode.errors import FwError
+from fwnode.wire.message import key_id
 
 WAIT_S = 5.0  # how long a log waits for others
+C2_S = 60.0  # how long a verification node leaves a C2's logs to n_j
+LOOK = 64  # logs of the pool that are looked at
 OVERHEAD = 1024  # bytes of a block that are not records, and to spare
 CHECKPOINT_EVERY = 64  # blocks
 CHECKPOINT_DEPTH = 6  # blocks that a checkpoint lies below the tip
@@ -67,8 +71,8 @@ class Miner:
         self._stopping = False
         self._overtaken = False
         self._thread: threading.Thread | None = None
-        self._due_at = 0.0  # when the oldest waiting log has waited enough, by the monotonic clock
-        self._oldest = b""  # that log; empty when none waits
+        # of each waiting log: when it has waited enough, by the monotonic clock, and whether it is of a C1 here
+        self._waiting: dict[bytes, tuple[float, bool]] = {}
 
     def start(self) -> None:
         """Begin to make blocks."""
@@ -100,11 +104,11 @@ class Miner:
             elif not self._overtaken:
                 return made
 
-    def mine_once(self) -> Added | None:
-        """One block of what waits now; None when nothing does, or another block came first."""
+    def mine_once(self, wanted: list[bytes] | None = None) -> Added | None:
+        """One block of what waits now (of logs only `wanted`); None when nothing does, or another block came first."""
         self._overtaken = False
         release = self._release()
-        chosen = self._logs(MAX_BLOCK - OVERHEAD - (len(release) if release else 0))
+        chosen = self._logs(MAX_BLOCK - OVERHEAD - (len(release) if release else 0), wanted)
         if not chosen and release is None:
             return None
         link = self.store.link()
@@ -174,13 +178,14 @@ class Miner:
             return data
         return None
 
-    def _logs(self, room: int) -> list[Log]:
+    def _logs(self, room: int, wanted: list[bytes] | None) -> list[Log]:
         """Up to sixteen logs of the pool that may stand in a block now; the others are dropped from
         it.
         """
         chosen: list[Log] = []
         now = int(self.store.clock())
-        for data in self.store.pool(MAX_LOGS):
+        waiting = self.store.pool(LOOK)
+        for data in [data for data in waiting if wanted is None or data in wanted][:MAX_LOGS]:
             try:
                 log = Log(data, self.store.net)
                 compat.run(log.check(self.store.authority(), now, self.store.genesis.difficulty))
@@ -200,20 +205,29 @@ class Miner:
         if self._on_error is not None:
             self._on_error(error)
 
-    def _due(self) -> float:
-        """Seconds until there is a block to make."""
-        if self._node and self.store.waiting_release() is not None:
-            return 0.0
-        waiting = self.store.pool(MAX_LOGS)
-        if not waiting:
-            self._oldest = b""
-            return self.wait_s
+    def _look(self) -> tuple[float, list[bytes]]:
+        """(seconds until there is a block to make, the logs for it)."""
         now = time.monotonic()
-        # a normal node begins to wait anew when the log that it waited for went into another's block
-        if not self._oldest or not (self._node or self._oldest == waiting[0]):
-            self._oldest = waiting[0]
-            self._due_at = now + self.wait_s * (1.0 if self._node else random.uniform(1.0, 1.0 + SPREAD))
-        return 0.0 if self._node and len(waiting) >= MAX_LOGS else max(0.0, self._due_at - now)
+        last = self._waiting
+        self._waiting = {data: last[data] if data in last else self._first(data, now) for data in self.store.pool(LOOK)}
+        rows = self._waiting.items()
+        prompt = [data for data, (_, here) in rows if here]
+        if self._node:
+            ready = prompt + [data for data, (due, here) in rows if due <= now and not here]
+            if len(prompt) >= MAX_LOGS or self.store.waiting_release() is not None:
+                return 0.0, ready
+        else:
+            ready = [data for data, (due, _) in rows if due <= now + SPREAD * self.wait_s]
+        soonest = min((due for due, _ in self._waiting.values()), default=now + self.wait_s)
+        return max(0.0, soonest - now), ready
+
+    def _first(self, data: bytes, now: float) -> tuple[float, bool]:
+        """What is kept of a log that is seen for the first time."""
+        if not self._node:
+            return now + self.wait_s * random.uniform(1.0, 1.0 + SPREAD), False
+        nodes = [key_id(public) for public in self.store.root.nodes]
+        here = Log(data, self.store.net).response in nodes
+        return now + (self.wait_s if here else max(self.wait_s, C2_S)), here
 
     def _run(self) -> None:
         pause = 0.0
@@ -225,10 +239,9 @@ class Miner:
                 if self._stopping:
                     return
             try:
-                pause = self._due()
+                pause, ready = self._look()
                 if pause <= 0:
-                    self._oldest = b""
-                    self.mine_once()
+                    self.mine_once(ready)
                     pause = 0.01
                 failures = 0
             except FwError as error:
