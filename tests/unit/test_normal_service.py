@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from service_world import MODEL, TIMEOUT_S, Answer, make_network, wait_until
 
-from fwchain.chainstore import Miner, Store
+from fwchain.chainstore import Miner, Store, telling
 from fwchain.demo.processes import free_ports
 from fwchain.events import Log, read
 from fwchain.network import Network
@@ -23,7 +23,6 @@ from fwchain.normal import service as services
 from fwchain.normal.folder import Plan
 from fwchain.normal.interfaces import LOOPBACK, netmask
 from fwchain.normal.service import Normal
-from fwchain.timesource import SystemClock
 from fwnode import crypto
 from fwnode.compat import run
 from fwnode.net import NetError
@@ -32,7 +31,6 @@ from fwnode.roles.identity import Identity
 from fwnode.roles.log import verification_log
 from fwnode.trust import cert, root
 from fwnode.wire.bencode import decode
-from fwnode.wrapping import head_of, wrapped
 
 IP = "127.66.1.1"
 BOARD = "127.66.1.2"
@@ -150,7 +148,7 @@ def block_of(miner: Miner, *logs: bytes) -> bytes:
 def tell(miner: Miner, block: bytes, whole: bool = True, port: int = 4000) -> bytes:
     me = miner.me  # type: ignore[attr-defined]
     me = Identity(me.private, me.public, me.credential, MODEL, me.net, port)
-    return bytes(asyncio.run(wrapped(me, block if whole else head_of(block), SystemClock())))
+    return telling.tell(me, block, whole)
 
 
 def test_logs_and_blocks_by_http(place: Place, other: Miner) -> None:

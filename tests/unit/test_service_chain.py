@@ -15,8 +15,8 @@ from service_world import Site, make_network, serving, wait_until
 
 from fwchain.chainstore import Miner, Store
 from fwchain.chainstore.hearing import Rate
+from fwchain.chainstore.telling import tell
 from fwchain.network import load
-from fwchain.timesource import SystemClock
 from fwchain.verification import lan as ears
 from fwnode import crypto
 from fwnode.chain.block import Block, make, verification_field
@@ -28,7 +28,6 @@ from fwnode.roles.identity import Identity
 from fwnode.trust import root
 from fwnode.wire import message
 from fwnode.wire.bencode import decode, encode
-from fwnode.wrapping import head_of, wrapped
 
 BOARD = "127.0.0.7"
 
@@ -62,8 +61,7 @@ class Normal:
         """The message about it."""
         private = private or self.me.private
         me = Identity(private, crypto.public_key(private), ("pu", b""), "", self.store.net, port)
-        told: bytes = asyncio.run(wrapped(me, block if whole else head_of(block), SystemClock()))
-        return told
+        return tell(me, block, whole)
 
 
 @pytest.fixture

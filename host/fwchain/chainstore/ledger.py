@@ -23,6 +23,7 @@ from fwnode.errors import FwError
 from fwnode.roles.identity import Counters
 from fwnode.roles.peers import MIN_PORT
 from fwnode.trust import Untrusted
+from fwnode.wire.bencode import encode
 
 PAUSE_S = 10.0  # between two connections to an address that announced
 FETCH_S = 10.0  # for all of one
@@ -104,9 +105,10 @@ class Ledger:
         with self._counted():
             await self.keep_log(data)
 
-    async def add_own(self, data: bytes, blocks: object = None) -> bool:
-        """Take a block that this node made as n_j; whether it is the new tip."""
+    async def add_own(self, block: dict[str, Any], head: bytes, blocks: object = None) -> bool:
+        """Take a block that this node made as n_j, not encoded yet; whether it is the new tip."""
         added = None
+        data = encode(block)
         with self._counted():
             added = await asyncio.to_thread(self.store.add_block, data)
             if added.returned:

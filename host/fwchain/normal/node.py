@@ -23,7 +23,7 @@ from fwnode.wire import message
 
 MAX_PEERS = 24  # connections that its seed takes; a board has about ten sockets in all
 SLOTS = 8  # peers that it serves at once
-MAX_HEARD = 256  # datagrams for the chain that wait
+MAX_ARRIVED = 256  # datagrams for the chain that wait
 
 
 class HostBroadcasts(Broadcasts):
@@ -32,7 +32,7 @@ class HostBroadcasts(Broadcasts):
     def __init__(self, node: HostNode, hearing: Hearing) -> None:
         super().__init__(node)
         self.hearing = hearing
-        self.heard: asyncio.Queue[tuple[bytes, str]] = asyncio.Queue(MAX_HEARD)
+        self.arrived: asyncio.Queue[tuple[bytes, str]] = asyncio.Queue(MAX_ARRIVED)
 
     def judge(self, data: bytes, ip: str) -> str:
         """As on a board, but for blocks, which are the chain's alone."""
@@ -42,16 +42,16 @@ class HostBroadcasts(Broadcasts):
             is_block = message.kind_of(message.parse(data)) == KIND
         except FwError:
             return "malformed"
-        if self.heard.full():
+        if self.arrived.full():
             return "busy"
-        self.heard.put_nowait((data, ip))
+        self.arrived.put_nowait((data, ip))
         reason: str = "" if is_block else super().judge(data, ip)
         return reason
 
     async def remember(self) -> None:
         """Take what was heard into the chain, for ever."""
         while True:
-            await self.hearing.take(*await self.heard.get())
+            await self.hearing.take(*await self.arrived.get())
 
 
 class HostSharing(Sharing):

@@ -15,6 +15,7 @@ from fwchain.chainstore import Added, Miner, Orphan, Store, StoreError
 from fwchain.chainstore.hearing import KIND, Hearing, check_block, is_log
 from fwchain.chainstore.ledger import Ledger
 from fwchain.chainstore.level import Level
+from fwchain.chainstore.telling import tell
 from fwchain.chainstore.web import routes as chain_routes
 from fwchain.errors import SetupError
 from fwchain.events import Log
@@ -22,7 +23,6 @@ from fwchain.normal.folder import Folder
 from fwchain.normal.interfaces import netmask
 from fwchain.normal.node import HostLan, HostNode
 from fwchain.normal.port import Port
-from fwchain.timesource import SystemClock
 from fwchain.verification import pages
 from fwnode import crypto
 from fwnode.app import Application
@@ -34,7 +34,6 @@ from fwnode.net.http import PATH, post
 from fwnode.roles.identity import Identity
 from fwnode.wire import WireError, message
 from fwnode.wire.fields import MAX_MESSAGE
-from fwnode.wrapping import head_of, wrapped
 
 
 class Voice:
@@ -178,12 +177,12 @@ class Normal:
         """Tell of a block of this node: by its head on the local network, then whole."""
         if self.node.lan is not None:
             with contextlib.suppress(NetError):
-                await self.node.lan.broadcast(await wrapped(self.me, head_of(block), SystemClock()))
+                await self.node.lan.broadcast(tell(self.me, block, whole=False))
         await self._spread(block)
 
     async def _spread(self, block: bytes) -> None:
         """Give a block of this node to the nodes that it knows."""
-        told = await wrapped(self.me, block, SystemClock())
+        told = tell(self.me, block, whole=True)
         for url in self.urls:
             with contextlib.suppress(NetError):  # it is away, or has it already: the next sync brings it
                 await post(url + PATH, told, MAX_MESSAGE, self.node.local)

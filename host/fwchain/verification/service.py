@@ -16,12 +16,12 @@ from fwchain.chainstore.hearing import Hearing, check_block
 from fwchain.chainstore.ledger import Ledger
 from fwchain.chainstore.level import Level
 from fwchain.chainstore.schema import open_engine
+from fwchain.chainstore.telling import tell
 from fwchain.chainstore.web import routes as chain_routes
 from fwchain.errors import SetupError
 from fwchain.events import Log
 from fwchain.network import Network
 from fwchain.seed import Seed, web_seed_routes
-from fwchain.timesource import SystemClock
 from fwchain.tracker import Tracker
 from fwchain.verification import pages, trace
 from fwchain.verification.exchange import Exchange
@@ -36,7 +36,6 @@ from fwnode.roles.identity import Identity
 from fwnode.trust.release import Release
 from fwnode.wire import WireError
 from fwnode.wire.fields import MAX_MESSAGE
-from fwnode.wrapping import head_of, wrapped
 
 PEERS_IN_LIST = 12
 GONE = "the node's store fails now: try again later\n"
@@ -142,7 +141,7 @@ class Service:
         asyncio.run_coroutine_threadsafe(self._tell_block(data), self._loop)
 
     async def _tell_block(self, data: bytes) -> None:
-        await self.ear.tell(await wrapped(self.me, head_of(data), SystemClock()))
+        await self.ear.tell(tell(self.me, data, whole=False))
 
     def _on_roots(self, roots: list[bytes]) -> None:
         """Peers had newer trust roots, each signed by the one before: keep them, and judge by the newest."""
