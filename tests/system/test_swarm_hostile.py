@@ -85,6 +85,19 @@ def huge_message(wire: Wire) -> None:
         wire.sock.sendall(bytes(65536))
 
 
+def floods_with_keep_alives(wire: Wire) -> None:
+    """As fast as the socket takes them: the board must still find time for others, and for its own clock."""
+    while True:
+        wire.sock.sendall(bytes(65536))
+
+
+def floods_with_messages(wire: Wire) -> None:
+    """The same with `interested`, a `have` of a piece that is known, and an extension's message."""
+    burst = struct.pack(">IBIBIIBB", 1, 2, 5, 4, 0, 2, 20, 0) * 4000
+    while True:
+        wire.sock.sendall(burst)
+
+
 def long_bitfield(wire: Wire) -> None:
     wire.send(5, bytes(500))
     never_unchokes(wire)
@@ -153,6 +166,8 @@ CASES: list[tuple[Callable[[Wire], None], bool, str]] = [
     (silent_after_unchoke, True, "silent"),
     (unrequested, True, "unrequested block"),
     (wrong_length, True, "block of"),
+    (floods_with_keep_alives, True, "never unchoked us"),
+    (floods_with_messages, True, "never unchoked us"),
     (huge_message, True, "message of 2147483647 bytes"),
     (long_bitfield, True, "message 5 of 501 bytes"),
     (spare_bits, True, "spare bits"),

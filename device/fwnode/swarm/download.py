@@ -12,7 +12,7 @@ from fwnode.swarm.dial import CHOKES, Dialler
 from fwnode.swarm.endgame import help_block
 from fwnode.swarm.pieces import MIXED, Pieces
 from fwnode.swarm.seed import Seeder
-from fwnode.swarm.streams import recv
+from fwnode.swarm.streams import ready, recv
 
 STRIKES = 3  # a violation is one, a bad piece all
 
@@ -34,7 +34,6 @@ class Download(Seeder):
     give_up_ms = 90000  # without a new sector
     lonely_ms = 15000  # the same, with nobody left to ask
     help_ms = 700  # so long a wait for a block is borne before it is asked of another peer too
-    turn_ms = 20  # at most so long without letting other tasks run
 
     def __init__(  # type: ignore[no-untyped-def]
         self,
@@ -54,7 +53,8 @@ class Download(Seeder):
         none = bytearray((release.piece_count + 7) >> 3)
         buffers = buffers or Buffers(self.sources)
         super().__init__(release, storage, peer_id, local_ip, port, trackers, up_rate, none, on_event, buffers)
-        self.pieces = Pieces(release, storage, none, check_first or getattr(storage, "check_first", None), self.up_view)
+        check_first = check_first or getattr(storage, "check_first", None)
+        self.pieces = Pieces(release, storage, none, check_first, self.up_view[:SECTOR])
         self.web_seeds = list(release.web_seeds if web_seeds is None else web_seeds)
         self.buffers = list(buffers.sectors)
         self.dialler = Dialler(self, peers)
@@ -65,12 +65,14 @@ class Download(Seeder):
         self.ready = False
         self.web: asyncio.Task | None = None
         self.fetched = self.web_mark = self.wasted = self.bad = 0
-        self.last = self.turned = self.web_since = self.told = ticks_ms()
+        self.last = self.web_since = self.told = ticks_ms()
 
     async def run(self) -> None:
         """Fetch until every piece is held; raises SwarmError that says why not, or the storage's or check's error."""
         for _ in self.pieces.resume():
-            await asyncio.sleep(0)
+            if ticks_diff(ticks_ms(), self.turned) >= self.turn_ms:
+                await asyncio.sleep(0)
+                self.turned = ticks_ms()
         self.missing = len(self.pieces.todo)
         self.event("resumed", have=self.release.piece_count - self.missing, pieces=self.release.piece_count)
         self.last = self.web_since = ticks_ms()
@@ -124,6 +126,7 @@ class Download(Seeder):
 
     def left(self, peer) -> None:  # type: ignore[no-untyped-def]
         """Give what the peer was bringing to others."""
+        self._account(peer)
         self.pieces.count(peer.bits, -1)
         peer.busy = -1
         self._drop_requests(peer)
@@ -174,18 +177,19 @@ class Download(Seeder):
         for peer in self.peers:
             self.fill(peer)
 
-    def fill(self, peer) -> None:  # type: ignore[no-untyped-def]
-        """Keep the peer's pipeline full, if it serves us and a buffer is free for it."""
+    def fill(self, peer) -> bool:  # type: ignore[no-untyped-def]
+        """Keep the peer's pipeline full, if it serves us and a buffer is free for it; whether anything was asked."""
         if peer.choked or peer.ended or not self.missing or self.error:
-            return
+            return False
         if peer.slot is None:
             if not self.buffers:
-                return
+                return False
             peer.slot = self.buffers.pop()
         if not peer.asked:
             peer.moved = peer.window = ticks_ms()
             peer.mark = peer.down
         length = self.release.piece_length
+        wanted = b""
         while len(peer.asked) < peer.depth:
             offset = self._next(peer)
             if offset < 0:
@@ -193,8 +197,11 @@ class Download(Seeder):
             peer.asked.append(offset)
             index = offset // length
             begin = offset % length
-            peer.post(wire.span(wire.REQUEST, index, begin, min(BLOCK, self.release.piece_size(index) - begin)))
+            wanted += wire.span(wire.REQUEST, index, begin, min(BLOCK, self.release.piece_size(index) - begin))
+        if wanted:
+            peer.post(wanted)
         self._release(peer)
+        return wanted != b""
 
     def _next(self, peer) -> int:  # type: ignore[no-untyped-def]
         """The offset in the stream of the next block to ask `peer` for, or -1."""
@@ -234,31 +241,28 @@ class Download(Seeder):
             if not self._adopt(peer, index, begin):
                 self.wasted += size
                 await peer.skip(size)
+                peer.down += size
+                self._account(peer)
                 return
         peer.busy = offset
         active = self.pieces.active.get(index)
         slot = peer.slot
-        end = begin + size
-        while begin < end:
-            want = min(SECTOR, end - begin)
-            part = slot if want == SECTOR else slot[:want]
-            count = await recv(peer.reader, part)
-            got = count
-            while got < want:
-                if not count:
-                    raise SwarmError("closed by the peer")
-                peer.down += count
-                self.count(peer.ip, count, 0)
-                count = await recv(peer.reader, part[got:])
-                got += count
-            peer.down += count
-            self.count(peer.ip, count, 0)
+        while size:
+            part = slot if size >= SECTOR else slot[:size]
+            count = ready(peer.reader, part)
+            want = len(part)
+            if count == want:
+                peer.down += want
+            else:
+                await self._rest(peer, part, count or 0)
             if not (active and self.store(peer.ip, active, begin, part)):
                 self.wasted += want
             begin += want
+            size -= want
             if ticks_diff(ticks_ms(), self.turned) >= self.turn_ms:
                 await asyncio.sleep(0)
                 self.turned = ticks_ms()
+        self._account(peer)
         peer.busy = -1
         if offset in peer.asked:
             peer.asked.remove(offset)
@@ -267,10 +271,25 @@ class Download(Seeder):
         peer.moved = now
         peer.depth = max(2, min(10, 150 // (peer.pace + 1)))
         self._cancel(offset)
-        self.fill(peer)
+        low = len(peer.asked) <= peer.depth >> 1  # several requests in one segment cost no more than one
+        asked = low and self.fill(peer)
         self._release(peer)
-        if peer.asked and not peer.out:
+        if low and peer.asked and not asked:
             peer.post(b"\0\0\0\0")  # no request carries the acknowledgement, and Nagle's algorithm waits for it
+
+    async def _rest(self, peer, part, got: int) -> None:  # type: ignore[no-untyped-def]
+        """Wait until `part`, whose first `got` bytes are there, is full."""
+        peer.down += got
+        while got < len(part):
+            count = await recv(peer.reader, part[got:])
+            if not count:
+                raise SwarmError("closed by the peer")
+            got += count
+            peer.down += count
+
+    def _account(self, peer) -> None:  # type: ignore[no-untyped-def]
+        self.count(peer.ip, peer.down - peer.counted, 0)
+        peer.counted = peer.down
 
     def _adopt(self, peer, index: int, begin: int) -> bool:  # type: ignore[no-untyped-def]
         """Whether a block that was called off by a choke or cancel, and comes all the same, is taken: if missing."""

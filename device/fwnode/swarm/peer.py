@@ -9,7 +9,7 @@ import struct
 
 from fwnode.compat import ticks_diff, ticks_ms
 from fwnode.swarm import BLOCK, SECTOR, SwarmError, Violation, bitfield, wire
-from fwnode.swarm.streams import prompt, put, recv, recv_all, room, send_all
+from fwnode.swarm.streams import prompt, put, ready, recv, recv_all, room, send_all
 
 
 class Peer:
@@ -30,10 +30,11 @@ class Peer:
         self.wanting = False  # we in them
         self.queue = []  # type: list
         self.out = bytearray()
+        self.resting = False  # the writing task waits for work
         self.wake = asyncio.Event()
         self.task: asyncio.Task | None = None
         self.ended = ""
-        self.down = 0
+        self.down = self.counted = 0
         self.up = 0
         self.seen = self.sent = self.moved = self.since = self.window = ticks_ms()
         self.turn_down = self.turn_up = self.mark = 0
@@ -74,7 +75,15 @@ class Peer:
             task.cancel()
 
     def post(self, message: bytes) -> None:
-        """Queue a small message; a peer that takes none of them is dropped."""
+        """Send a small message at once, or queue what the socket does not take; a peer that takes none is dropped."""
+        if self.resting and not self.out:
+            try:
+                message = message[put(self.writer, message) :]
+            except OSError:
+                self.kill("connection lost")
+                return
+            if not message:
+                return
         if len(self.out) > 2048:
             self.kill("does not read")
             return
@@ -94,29 +103,40 @@ class Peer:
             self.choking = yes
             if yes:
                 self.queue = []
+            else:
+                self.sent = ticks_ms()
             self.post(wire.simple(wire.CHOKE if yes else wire.UNCHOKE))
 
     async def _read(self) -> None:
         reader = self.reader
+        hub = self.hub
         head = memoryview(bytearray(13))
         first, middle = head[:4], head[:9]
         field = len(self.bits)
         while not self.ended:
-            await recv_all(reader, first)
+            got = ready(reader, first)
+            if got != 4:
+                await recv_all(reader, first, got)
             size = struct.unpack_from(">I", head)[0]
             self.seen = ticks_ms()
+            if (
+                ticks_diff(self.seen, hub.turned) >= hub.turn_ms
+            ):  # whoever sends without a pause leaves others their turn
+                await asyncio.sleep(0)
+                hub.turned = ticks_ms()
             if not size:
                 continue
             if size > wire.MAX_MESSAGE:
                 raise Violation("message of {} bytes".format(size))
             body = middle if size >= 9 else head[:size]
-            await recv_all(reader, body)
+            got = ready(reader, body)
+            if got != len(body):
+                await recv_all(reader, body, got)
             number = head[0]
             wire.check_length(number, size, field)
             if number == wire.PIECE:
                 index, begin = struct.unpack_from(">II", head, 1)
-                self.seen = ticks_ms()
-                await self.hub.take_block(self, index, begin, size - 9)
+                await hub.take_block(self, index, begin, size - 9)
             elif number == wire.REQUEST or number == wire.CANCEL:
                 await recv_all(reader, head[9:])
                 await self._request(number, *struct.unpack_from(">III", head, 1))
@@ -126,15 +146,15 @@ class Peer:
                 bits[:have] = head[1 : 1 + have]
                 if field > 8:
                     await recv_all(reader, memoryview(bits)[8:])
-                bitfield.check(bits, self.hub.release.piece_count)
+                bitfield.check(bits, hub.release.piece_count)
                 self._got(bits)
             elif number == wire.HAVE:
                 index = struct.unpack_from(">I", head, 1)[0]
-                if index >= self.hub.release.piece_count:
+                if index >= hub.release.piece_count:
                     raise Violation("have: index {} out of range".format(index))
                 if not bitfield.has(self.bits, index):
                     bitfield.put(self.bits, index)
-                    self.hub.offers(self, index)
+                    hub.offers(self, index)
             elif number > wire.CANCEL:
                 await self.skip(size - len(body))
             else:
@@ -182,6 +202,8 @@ class Peer:
         elif not self.choking and bitfield.has(hub.have, index):
             while len(self.queue) >= wire.MAX_QUEUE:  # the peer waits in its own socket buffer, not in our heap
                 await asyncio.sleep(0.02)
+            if not self.queue:
+                self.sent = ticks_ms()
             self.queue.append(row)
             self.wake.set()
 
@@ -191,12 +213,13 @@ class Peer:
                 if self.out:
                     data, self.out = self.out, bytearray()
                     await send_all(self.writer, data)
-                    self.sent = ticks_ms()
                 elif self.queue:
                     await self._upload(*self.queue.pop(0))
                 else:
                     self.wake.clear()
+                    self.resting = True
                     await self.wake.wait()
+                    self.resting = False
         except (SwarmError, OSError) as error:
             self.kill("connection lost" if isinstance(error, OSError) else str(error))
         except asyncio.CancelledError:

@@ -68,13 +68,16 @@ class Pieces:
 
     def digest(self, running, index: int, start: int) -> bytes:  # type: ignore[no-untyped-def]
         """The piece's SHA-1, `running` having taken its first `start` bytes, the rest read back from storage."""
-        base = index * self.release.piece_length
-        size = self.release.piece_size(index)
-        while start < size:
-            part = self.buffer[: min(SECTOR, size - start)]
-            self.storage.readinto(base + start, part)
+        at = index * self.release.piece_length + start
+        left = self.release.piece_size(index) - start
+        part = self.buffer
+        while left > 0:
+            if left < SECTOR:
+                part = part[:left]
+            self.storage.readinto(at, part)
             running.update(part)
-            start += len(part)
+            at += SECTOR
+            left -= SECTOR
         return running.digest()
 
     def count(self, bits, change: int) -> None:  # type: ignore[no-untyped-def]

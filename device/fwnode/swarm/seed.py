@@ -26,6 +26,7 @@ class Seeder:
     idle_ms = 150000  # silent for so long: dropped
     stuck_ms = 60000  # asked, and took not one block in so long: dropped
     rechoke_ms = 10000
+    turn_ms = 20  # at most so long without letting other tasks run
 
     def __init__(  # type: ignore[no-untyped-def]
         self,
@@ -52,7 +53,7 @@ class Seeder:
         self.peers = []  # type: list
         self.stats = {}  # type: dict
         self.up_view = (buffers or Buffers(0)).up
-        self.next_up = ticks_ms()
+        self.next_up = self.turned = ticks_ms()
         self.next_rechoke = self.next_up
         self.lucky = None
         self.ticker: asyncio.Task | None = None

@@ -17,6 +17,10 @@ if MICROPYTHON:
         except (OSError, ValueError):
             pass
 
+    def ready(reader, view):  # type: ignore[no-untyped-def]
+        """Read what has arrived into `view`, without waiting; returns the count, None or 0 when that is nothing."""
+        return reader.s.readinto(view)
+
     def recv(reader, view):  # type: ignore[no-untyped-def]
         """Wait for bytes and read them into `view`; returns the count, 0 at the end of the stream."""
         sock = reader.s
@@ -40,6 +44,10 @@ else:
     def prompt(writer) -> None:  # type: ignore[no-untyped-def]
         """Send small messages at once: asyncio does by itself."""
 
+    def ready(reader, view):  # type: ignore[no-untyped-def]
+        """Read what has arrived into `view`, without waiting: asyncio does not tell."""
+        return 0
+
     async def recv(reader, view):  # type: ignore[no-untyped-def]
         """Wait for bytes and read them into `view`; returns the count, 0 at the end of the stream."""
         data = await reader.read(len(view))
@@ -56,12 +64,12 @@ else:
         await writer.drain()
 
 
-async def recv_all(reader, view) -> None:  # type: ignore[no-untyped-def]
-    """Fill `view`; raises SwarmError when the peer closes before."""
-    count = await recv(reader, view)
+async def recv_all(reader, view, count=0) -> None:  # type: ignore[no-untyped-def]
+    """Fill `view`, whose first `count` bytes are there; raises SwarmError when the peer closes before."""
+    count = count or 0
     size = len(view)
     while count < size:
-        more = await recv(reader, view[count:])
+        more = await recv(reader, view[count:] if count else view)
         if not more:
             raise SwarmError("closed by the peer")
         count += more
