@@ -21,6 +21,8 @@ check_s float 0.1 604800 3600
 retry_s float 0.1 86400 60
 quiet_s float 0.05 60 3
 upload_kbps int 1 100000 1000
+discovery_port int 0 65535 0
+wide_erase bool 0 1 false
 open bool 0 1 false
 events bool 0 1 true
 """
@@ -46,6 +48,8 @@ class Config:
     retry_s: float
     quiet_s: float
     upload_kbps: int
+    discovery_port: int
+    wide_erase: bool
     open: bool
     events: bool
 

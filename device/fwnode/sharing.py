@@ -1,6 +1,7 @@
 """A node's part in the swarm: fetches the release that it installs, and seeds the one that it runs."""
 
-from fwnode.compat import tidy
+from fwnode.compat import forget, tidy
+from fwnode.errors import FwError
 from fwnode.swarm import Buffers, new_peer_id
 from fwnode.swarm.router import Router
 from fwnode.swarm.seed import Seeder
@@ -15,6 +16,16 @@ class Sharing:
         self.seeder: Seeder | None = None
         self.buffers = Buffers(0)
         self.peer_id = new_peer_id()
+        self.local = None  # type: object
+        self.paused = False
+        self.ones = None
+        if node.config.wide_erase:
+            from fwnode.update.wide import ones
+
+            self.ones = ones()
+            del ones
+            forget("fwnode.update.wide")
+            node.hooks.state("wide-erase", taken=self.ones is not None)
 
     async def on_peer(self, reader, writer, ip: str) -> None:  # type: ignore[no-untyped-def]
         """A connection of the peer wire, its first byte consumed."""
@@ -37,14 +48,17 @@ class Sharing:
         )
         self.router.add(self.seeder)
         self.seeder.start()
+        self._discover(self.seeder)
         self.node.hooks.state("seeding", version=boot.release.version, info_hash=boot.release.info_hash.hex())
 
     async def download(self, release, storage, peers: list) -> None:  # type: ignore[no-untyped-def]
         """Fetch the whole of `release` into `storage`, serving what is there meanwhile; raises SwarmError."""
         if self.seeder is not None:  # a board has about ten sockets: one release at a time
             self.router.remove(self.seeder)
+            self._discover(None)
             await self.seeder.close()
             self.seeder = None
+            self.paused = True
         tidy(2048)
         from fwnode.swarm.download import Download
 
@@ -64,17 +78,42 @@ class Sharing:
             on_event=self._event,
             buffers=self.buffers,
         )
+        if self.ones is not None:
+            storage.widen(self.ones)
         self.router.add(fetch)
+        self._discover(fetch)
         try:
             await fetch.run()
         finally:
             self.router.remove(fetch)
+            self._discover(None)
             await fetch.close()
             self.buffers.shrink()
         down = {ip: counts[0] for ip, counts in fetch.stats.items() if counts[0]}
         up = {ip: counts[1] for ip, counts in fetch.stats.items() if counts[1]}
         self.node.hooks.state("downloaded", version=release.version, size=release.size, down=down, up=up)
 
+    async def again(self) -> None:
+        """Seed on, after an update that came to nothing."""
+        if self.paused:
+            self.paused = False
+            await self.seed()
+
+    def _discover(self, hub) -> None:  # type: ignore[no-untyped-def]
+        """Announce `hub` on the local network and look for others (BEP 14), where that is on; None: no longer."""
+        if self.local:
+            self.local.stop()  # type: ignore[attr-defined]
+            self.local = None
+        port = self.node.config.discovery_port
+        if port and hub and not hub.release.private:
+            from fwnode.swarm import localdisc
+
+            try:
+                self.local = localdisc.LocalDiscovery(hub, localdisc.GROUP, port)
+                self.local.start()
+            except FwError as error:
+                self.node.hooks.state("error", what="local discovery", why=str(error))
+
     def _event(self, kind: str, fields: dict) -> None:
-        if kind in ("resumed", "progress", "bad-piece", "banned", "web-seed"):
+        if kind in ("resumed", "progress", "bad-piece", "banned", "web-seed", "local-peer"):
             self.node.hooks.state("swarm-" + kind, **fields)

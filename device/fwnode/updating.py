@@ -11,7 +11,14 @@ from fwnode.wire.bencode import decode_dict, encode
 
 TRIAL_TRIES = 5  # checks that a new release gets to reach somebody
 EXCHANGE = "exchange"  # the file with what the log after an update must name
-DOWNLOADING = ("fwnode.swarm.download", "fwnode.swarm.pieces", "fwnode.swarm.dial", "fwnode.swarm.webseed") + RARE
+DOWNLOADING = (
+    "fwnode.swarm.download",
+    "fwnode.swarm.pieces",
+    "fwnode.swarm.dial",
+    "fwnode.swarm.endgame",
+    "fwnode.swarm.webseed",
+    "fwnode.swarm.why",
+) + RARE
 
 
 async def update(node, found) -> None:  # type: ignore[no-untyped-def]
@@ -35,6 +42,7 @@ async def update(node, found) -> None:  # type: ignore[no-untyped-def]
             await node.tell(row)
     finally:
         forget(*DOWNLOADING)
+        await node.sharing.again()
 
 
 async def _install(node, release, peers: list, row: dict) -> None:  # type: ignore[no-untyped-def]

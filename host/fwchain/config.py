@@ -67,6 +67,8 @@ KEYS: dict[str, dict[str, Key]] = {
         "publish_port": Key(int, 4568, 1, 65535, "where vendors publish, over mutual TLS"),
         "seed_port": Key(int, 4569, 1, 65535, "where its BitTorrent seed listens"),
         "seed_upload": Key(int, 0, 0, 1 << 31, "upload limit of the seed in bytes a second; 0: none"),
+        "seed_dht": Key(int, 0, 0, 1, "1: the seed takes part in the DHT; a private release never does"),
+        "seed_discovery": Key(int, 0, 0, 1, "1: the seed announces itself on the local network (BEP 14); as above"),
         "database": Key(str, "sqlite:///node.db", 1, 400, "SQLAlchemy URL; a SQLite path is relative to this folder"),
         "block_s": Key(float, 2.0, 0.05, 3600, "seconds from the first verification log in the pool to a block"),
         "peers": Key(str, "", 0, 2000, "URLs of other full nodes to keep the chain level with, separated by commas"),
@@ -88,6 +90,8 @@ KEYS: dict[str, dict[str, Key]] = {
         "model": Key(str, "thermometer", 1, 32, "model that new boards and releases have when none is given"),
         "port": Key(int, 4571, 1024, 65535, "TCP port that a board listens on"),
         "check_s": Key(int, 3600, 1, 604800, "seconds between two checks of a board's firmware"),
+        "discovery_port": Key(int, 0, 0, 65535, "port of a board's local discovery; BEP 14 has 6771; 0: none"),
+        "wide_erase": Key(int, 0, 0, 1, "1: boards with the memory for it erase their slot by 64 KiB"),
     },
     "release": {
         "epoch": Key(int, 0, 0, (1 << 31) - 1, "security epoch of new releases; boards go to no lower one"),

@@ -160,6 +160,19 @@ def test_resume_hashes_what_is_there():
     assert again.todo == [1] and bitfield.count(again.have) == 3
 
 
+def test_storage_is_told_what_is_kept():
+    storage, _ = made()
+    storage.sectors[:] = bytes(range(25))
+    storage.sectors[9] ^= 1
+    seen = []
+    storage.plan = seen.append
+    run(Pieces(release_of(storage.size), storage, bytearray(1), None, memoryview(bytearray(SECTOR))).resume())
+    (holds,) = seen
+    assert holds(0, 65536) and holds(65536, 131072), "pieces 0, 2 and 3"
+    assert not holds(PIECE, 2 * PIECE) and holds(PIECE, 2 * PIECE + 1) and holds(PIECE - 1, PIECE)
+    assert not holds(4 * PIECE, 6 * PIECE), "behind the end"
+
+
 def test_blocks_of_a_piece():
     active = Active(0, 20000, None)
     assert len(active.done) == 2

@@ -57,6 +57,16 @@ def test_seed_says_what_is_wrong(tmp_path: Path) -> None:
         seed.stop()
 
 
+@pytest.mark.parametrize("wanted", [False, True])
+def test_dht_and_local_discovery_are_options(wanted: bool) -> None:
+    seed = Seed(dht=wanted, local_discovery=wanted)
+    try:
+        settings = seed._session.get_settings()
+        assert settings["enable_dht"] is settings["enable_lsd"] is wanted
+    finally:
+        seed.stop()
+
+
 def test_upload_slots_follow_the_limit() -> None:
     assert slots(0) == 64 and slots(100_000) == 4 and slots(1_000_000) == 4 and slots(10_000_000) == 40
 

@@ -15,8 +15,10 @@ from fwnode.swarm import SwarmError
 GROUP = "239.192.152.143"
 PORT = const(6771)
 INTERVAL_MS = const(300000)
-ANSWER_MS = const(30000)  # an announcement is answered by one of ours, at most so often
+ANSWER_MS = const(10000)  # newcomers are answered together, at most so often
+ENOUGH = const(4)  # announcements of others after which ours is no longer needed
 MAX_HASHES = const(16)
+MAX_KNOWN = const(32)
 
 
 def message(group: str, group_port: int, port: int, info_hash: bytes, cookie: int) -> bytes:
@@ -64,7 +66,10 @@ class LocalDiscovery:
         self.cookie = random_int(32)
         self.lan = Lan(group, group_port, hub.local_ip)
         self.due = ticks_ms()
-        self.last = ticks_add(self.due, -ANSWER_MS)
+        self.last = self.due
+        self.answered = ticks_add(self.due, -ANSWER_MS)
+        self.known = []  # type: list  # cookies (or addresses) that have had their answer
+        self.heard = 0  # others since somebody was promised an answer
         self.tasks = []  # type: list
 
     def start(self) -> None:
@@ -101,6 +106,23 @@ class LocalDiscovery:
                 continue
             self.hub.event("local-peer", ip=ip, port=port)
             self.hub.candidates([(ip, port)])
-            soon = ticks_add(ticks_ms(), randbelow(1000))
-            if ticks_diff(soon, self.last) > ANSWER_MS and ticks_diff(self.due, soon) > 0:
-                self.due = soon
+            self._answer(cookie or ip, ticks_ms())
+
+    def _answer(self, who, now: int) -> None:  # type: ignore[no-untyped-def]
+        """Announce soon for a newcomer, at most once in ANSWER_MS, unless enough others do."""
+        if who in self.known:
+            return
+        self.known.append(who)
+        if len(self.known) > MAX_KNOWN:
+            self.known.pop(0)
+        soon = ticks_add(now, randbelow(1000))
+        least = ticks_add(self.answered, ANSWER_MS)
+        if ticks_diff(least, soon) > 0:
+            soon = least
+        if ticks_diff(self.due, soon) > ANSWER_MS:  # nothing is promised yet
+            self.due = self.answered = soon
+            self.heard = 0
+        else:
+            self.heard += 1
+            if self.heard == ENOUGH:
+                self.due = ticks_add(self.last, INTERVAL_MS)

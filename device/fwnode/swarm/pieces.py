@@ -65,6 +65,15 @@ class Pieces:
             self.storage.readinto(0, part)
             self.check_first(part)
             self.check_first = None
+        plan = getattr(self.storage, "plan", None)
+        if plan:
+            plan(self.holds)
+
+    def holds(self, first: int, end: int) -> bool:
+        """Whether any of these bytes of the stream belong to a piece that is held."""
+        release = self.release
+        last = min(release.piece_count, (end + release.piece_length - 1) // release.piece_length)
+        return any(bitfield.has(self.have, index) for index in range(first // release.piece_length, last))
 
     def digest(self, running, index: int, start: int) -> bytes:  # type: ignore[no-untyped-def]
         """The piece's SHA-1, `running` having taken its first `start` bytes, the rest read back from storage."""

@@ -52,6 +52,7 @@ RARE = (
     "fwnode.update.image",
     "fwnode.update.storage",
     "fwnode.update.target",
+    "fwnode.update.wide",
 )
 
 

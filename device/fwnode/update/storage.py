@@ -16,6 +16,15 @@ class Storage(Stream):
     def __init__(self, release, slot, root: str = ROOT, chip=None) -> None:  # type: ignore[no-untyped-def]
         super().__init__(release, slot, root)
         self._chip = chip
+        self.plan = None  # for a download to call with what it keeps, where erasing looks ahead
+
+    def widen(self, buffer) -> None:  # type: ignore[no-untyped-def]
+        """Erase the slot by 64 KiB from now on, with `wide.ones()`."""
+        from fwnode.update.wide import WideSlot
+
+        if self._slot is not None:
+            self._slot = WideSlot(self._slot, buffer)
+            self.plan = self._slot.plan
 
     def check_first(self, sector) -> None:  # type: ignore[no-untyped-def]
         """Raise ImageError unless the stream's first 4 KiB open an application image for this board.

@@ -17,7 +17,7 @@ class TargetSlot(SlotView):
         """
         if offset % SECTOR or offset < 0 or offset + len(buf) > self.size:
             raise StorageError("slot {}: {} bytes at {}, size {}".format(self.label, len(buf), offset, self.size))
-        self._image = None
+        self.changed()
         whole = len(buf) // SECTOR * SECTOR
         try:
             if whole:
@@ -28,6 +28,10 @@ class TargetSlot(SlotView):
                 self.part.writeblocks(sector, buf[whole:], 0)
         except OSError as error:
             raise flash_error("write", self.label, offset, error)
+
+    def changed(self) -> None:
+        """Forget what was measured of the image."""
+        self._image = None
 
     def set_boot(self) -> None:
         """Boot from this slot next time; raises SlotError when the boot loader's own check refuses the image."""

@@ -61,6 +61,8 @@ def configuration(network: Network, board: Board, answers: Answers) -> dict[str,
         "group": config["lan"]["group"],
         "group_port": config["lan"]["port"],
         "check_s": max(1, int(config["board"]["check_s"])),
+        "discovery_port": config["board"]["discovery_port"],
+        "wide_erase": bool(config["board"]["wide_erase"]),
         "open": not network.genesis.certified,
     }
     Config(values)

@@ -70,7 +70,13 @@ class Service:
         self.ledger.on_logs = self.miner.notify
         self.ledger.on_orphan = self.level.wake
         self.tracker = Tracker(state=network.folder / "tracker.state")
-        self.seed = Seed(self.node["listen"], self.node["seed_port"], self.node["seed_upload"])
+        self.seed = Seed(
+            self.node["listen"],
+            self.node["seed_port"],
+            self.node["seed_upload"],
+            dht=bool(self.node["seed_dht"]),
+            local_discovery=bool(self.node["seed_discovery"]),
+        )
         self.exchange = Exchange(
             self.private,
             network.root,
