@@ -66,8 +66,12 @@ bench-crypto:  ## Time the curves and ciphers against references, on both interp
 bench-heap:  ## Find the smallest heap in which a whole update passes; .mpy sizes
 bench-swarm:  ## Compare downloads, a swarm and the tracker with others in the same run
 bench-chain:  ## Proof of work, blocks a second, growth per verification
-bench-crypto bench-heap bench-swarm bench-chain: bench-%: $(STAMP)
+bench-crypto bench-heap bench-chain: bench-%: $(STAMP)
 	@$(BIN)/python tests/bench/$*.py $(ARGS)
+
+bench-swarm: $(STAMP)
+	@code=0; $(BIN)/python tests/bench/swarm.py $(ARGS) || code=1; \
+		$(BIN)/python tests/bench/tracker.py || code=1; exit $$code
 
 flash: $(STAMP)  ## Flash a board: BOARD=… [PORT=…] [FIRMWARE=….bin]
 	@$(BIN)/fwchain board flash --board '$(BOARD)' $(port) $(if $(FIRMWARE),--firmware '$(FIRMWARE)')

@@ -16,7 +16,6 @@ import json
 import shutil
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -24,41 +23,26 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "system"))
 
-from swarm_support import DEVICE, PIECE, TESTS, Board, Client, Made, compiled, fetch, free_port, seeded  # noqa: E402
+from swarm_support import (  # noqa: E402
+    DEVICE,
+    PIECE,
+    TESTS,
+    Board,
+    Client,
+    Made,
+    Tracking,
+    compiled,
+    fetch,
+    free_port,
+    seeded,
+)
 
 from fwchain.board.image import build_image  # noqa: E402
 from fwchain.board.virtual import VirtualBoard  # noqa: E402
-from fwchain.tracker import Tracker  # noqa: E402
 
 SIZE = 48 * PIECE  # 1.5 MiB
 LEAST = {"of libtorrent": 0.25, "of the floor": 0.5, "swarm against HTTP": 6.0}
 MOST_COPIES = 2.5
-
-
-class Tracking:
-    """A mini tracker on a thread."""
-
-    def __init__(self, info_hash: bytes) -> None:
-        self.tracker = Tracker()
-        self.info_hash = info_hash
-        self.ready, self.over = threading.Event(), threading.Event()
-        self.thread = threading.Thread(target=asyncio.run, args=(self._serve(),), daemon=True)
-        self.thread.start()
-        self.ready.wait(5)
-        self.url = f"http://127.0.0.1:{self.tracker.port}/announce"
-
-    async def _serve(self) -> None:
-        await self.tracker.start()
-        self.tracker.allow(self.info_hash)
-        self.ready.set()
-        while not self.over.is_set():
-            await asyncio.sleep(0.05)
-        await self.tracker.stop()
-
-    def stop(self) -> None:
-        """End it."""
-        self.over.set()
-        self.thread.join(5)
 
 
 def median(values: list[float]) -> float:
@@ -110,14 +94,13 @@ def bench_download(folder: Path, rounds: int) -> dict[str, Any]:
     """A board from a libtorrent seed, against libtorrent from the same seed, by turns."""
     made = Made(folder, SIZE, 2)
     tracking = Tracking(made.info_hash)
-    seed = seeded(made, tracker=tracking.url)
-    while not tracking.tracker.peers(made.info_hash, 5):
-        time.sleep(0.02)
+    seed = seeded(made, tracker=tracking.http)
+    tracking.until(1)
     compiled()
     theirs, ours, plain = [], [], []
     for number in range(3):
         for turn in range(max(1, rounds // 3)):
-            theirs.append(libtorrent(folder / "lt", made, tracking.url, f"127.0.{2 + number}.{1 + turn}"))
+            theirs.append(libtorrent(folder / "lt", made, tracking.http, f"127.0.{2 + number}.{1 + turn}"))
             board = fetch(folder, made, [["127.0.0.1", seed.port, True]], "plain", events=False)
             plain.append(float(board.events[-1]["ms"]))
         ours += on_board(folder / f"board{number}", made, seed.port, max(1, rounds // 3))
@@ -204,7 +187,7 @@ def bench_swarm(folder: Path, boards: int, rate: int) -> dict[str, Any]:
             ip=ip,
             port=free_port(ip),
             peers=[["127.0.0.1", seed.port, True]],
-            trackers=[tracking.url],
+            trackers=[tracking.http],
             events=False,
             stay=120,
         )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,37 +14,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "system"))
 
-from swarm_support import PIECE, Board, Made, assert_done, free_port, seeded
-
-from fwchain.tracker import Tracker
+from swarm_support import PIECE, Board, Made, Tracking, assert_done, free_port, seeded
 
 ARIA2 = shutil.which("aria2c")
 pytestmark = pytest.mark.skipif(ARIA2 is None, reason="aria2c is not installed")
 LIMITS = {"tick_ms": 100, "retry_ms": 200}
-
-
-@contextmanager
-def tracking(info_hash: bytes) -> Iterator[Tracker]:
-    """A mini tracker on a thread of its own."""
-    tracker = Tracker()
-    ready, over = threading.Event(), threading.Event()
-
-    async def serve() -> None:
-        await tracker.start()
-        tracker.allow(info_hash)
-        ready.set()
-        while not over.is_set():
-            await asyncio.sleep(0.05)
-        await tracker.stop()
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
-    thread.start()
-    assert ready.wait(5)
-    try:
-        yield tracker
-    finally:
-        over.set()
-        thread.join(5)
 
 
 @contextmanager
@@ -101,8 +73,8 @@ def test_aria2_fetches_from_a_board(tmp_path: Path) -> None:
     made = Made(tmp_path, 24 * PIECE + 99)
     port = free_port("127.0.0.91")
     slot_of(tmp_path, made, "board")
-    with tracking(made.info_hash) as tracker:
-        url = f"http://127.0.0.1:{tracker.port}/announce"
+    with Tracking(made.info_hash) as tracking:
+        url = tracking.http
         with Board(
             tmp_path, made, ip="127.0.0.91", port=port, trackers=[url], seed=True, fresh=False, stay=100, limits=LIMITS
         ) as board:
@@ -116,12 +88,10 @@ def test_board_fetches_from_aria2(tmp_path: Path) -> None:
     folder = tmp_path / "aria2"
     folder.mkdir()
     shutil.copy(made.folder / "image.bin", folder)
-    with tracking(made.info_hash) as tracker:
-        url = f"http://127.0.0.1:{tracker.port}/announce"
+    with Tracking(made.info_hash) as tracking:
+        url = tracking.http
         with aria2(folder, made.metainfo(url), "--check-integrity=true"):
-            until = time.monotonic() + 20
-            while not tracker.peers(made.info_hash, 5) and time.monotonic() < until:
-                time.sleep(0.1)
+            tracking.until(1)
             with Board(tmp_path, made, ip="127.0.0.92", port=free_port("127.0.0.92"), trackers=[url]) as board:
                 board.wait("done", "failed", timeout=60)
             assert_done(board, made)
@@ -130,9 +100,8 @@ def test_board_fetches_from_aria2(tmp_path: Path) -> None:
 def test_boards_aria2_and_libtorrent_in_one_swarm(tmp_path: Path) -> None:
     """A libtorrent seed of limited upload, two boards, two aria2: all are whole in the end."""
     made = Made(tmp_path, 40 * PIECE + 1)
-    with tracking(made.info_hash) as tracker:
-        http = f"http://127.0.0.1:{tracker.port}/announce"
-        udp = f"udp://127.0.0.1:{tracker.port}/announce"
+    with Tracking(made.info_hash) as tracking:
+        http, udp = tracking.http, tracking.udp
         seed = seeded(made, rate=500_000, tracker=udp)
         boards = [
             Board(tmp_path, made, ip, ip=ip, port=free_port(ip), trackers=[http], stay=100, limits=LIMITS)

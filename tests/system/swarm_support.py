@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import functools
 import json
@@ -27,10 +28,13 @@ sys.path.insert(0, str(TESTS / "both"))
 
 import swarm_parts  # noqa: E402
 from fwchain.seed import Seed  # noqa: E402
+from fwchain.tracker import Tracker  # noqa: E402
 
 PIECE = 32768
 BLOCK = 16384
 HEAP = "192k"
+# libtorrent keeps a UDP tracker's connection ID for a minute, one for all trackers of an address: so all have one secret
+SECRET = bytes(range(32))
 
 
 def micropython() -> str:
@@ -238,6 +242,51 @@ def seeded(made: Made, rate: int = 0, tracker: str = "") -> Seed:
     seed = Seed(upload_rate=rate)
     seed.add(made.metainfo(tracker), made.folder)
     return seed
+
+
+class Tracking:
+    """A mini tracker on a thread, with one info-hash; use it as a context manager."""
+
+    def __init__(self, info_hash: bytes) -> None:
+        self.tracker = Tracker()
+        self.tracker.core.secret = SECRET
+        self._info_hash = info_hash
+        self._ready, self._over = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=asyncio.run, args=(self._serve(),), daemon=True)
+        self._thread.start()
+        assert self._ready.wait(5), "the tracker did not start"
+        self.http = f"http://127.0.0.1:{self.tracker.port}/announce"
+        self.udp = f"udp://127.0.0.1:{self.tracker.port}/announce"
+
+    async def _serve(self) -> None:
+        await self.tracker.start()
+        self.tracker.allow(self._info_hash)
+        self._ready.set()
+        while not self._over.is_set():
+            await asyncio.sleep(0.02)
+        await self.tracker.stop()
+
+    def peers(self) -> list[tuple[str, int, bool]]:
+        """Who has announced."""
+        return self.tracker.peers(self._info_hash, 20)
+
+    def until(self, count: int, timeout: float = 20) -> None:
+        """Wait until so many peers are known."""
+        until = time.monotonic() + timeout
+        while len(self.peers()) < count:
+            assert time.monotonic() < until, f"the tracker knows {self.peers()} after {timeout} s"
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End it."""
+        self._over.set()
+        self._thread.join(5)
+
+    def __enter__(self) -> Tracking:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
 
 class Wire:

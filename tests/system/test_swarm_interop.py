@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
-from swarm_support import PIECE, Board, Client, Made, assert_done, fetch, free_port, seeded
+import libtorrent as lt
+import pytest
+from swarm_support import PIECE, Board, Client, Made, Tracking, assert_done, fetch, free_port, seeded
 
 
 def test_board_fetches_from_libtorrent(tmp_path: Path) -> None:
@@ -67,3 +70,33 @@ def test_boards_and_libtorrent_in_one_swarm(tmp_path: Path) -> None:
         for board in boards:
             board.stop()
         seed.stop()
+
+
+@pytest.mark.parametrize("protocol", ["http", "udp"])
+def test_libtorrent_announces_and_scrapes(tmp_path: Path, protocol: str) -> None:
+    """A seed and a client meet by the tracker alone, and its scrape tells of both."""
+    made = Made(tmp_path)
+    with Tracking(made.info_hash) as tracking:
+        url = tracking.http if protocol == "http" else tracking.udp
+        seed = seeded(made, tracker=url)
+        tracking.until(1)
+        with Client(alert_mask=int(lt.alert.category_t.tracker_notification)) as client:
+            client.add(made.metainfo(url), tmp_path / "lt")
+            client.finish()
+            tracking.until(2)
+            client.handle.scrape_tracker()
+            counts = scraped(client)
+        seed.stop()
+    assert counts == (2, 0)
+
+
+def scraped(client: Client, timeout: float = 10) -> tuple[int, int]:
+    """(seeds, leechers) of the next scrape's answer."""
+    until = time.monotonic() + timeout
+    while time.monotonic() < until:
+        client.session.wait_for_alert(200)
+        for alert in client.session.pop_alerts():
+            assert not isinstance(alert, lt.scrape_failed_alert), alert.message()
+            if isinstance(alert, lt.scrape_reply_alert):
+                return alert.complete, alert.incomplete
+    raise AssertionError(f"no answer to the scrape within {timeout} s")

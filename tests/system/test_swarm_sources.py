@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from swarm_support import PIECE, Board, Client, Evil, Made, Wire, assert_done, fetch, free_port, seeded
+from swarm_support import PIECE, Board, Client, Evil, Made, Tracking, Wire, assert_done, fetch, free_port, seeded
 
 from fwchain.seed import Seed
-from fwchain.tracker import Tracker
 
 LIMITS = {
     "tick_ms": 50,
@@ -97,42 +94,19 @@ def compact(*rows: tuple[str, int]) -> bytes:
 
 def test_board_finds_peers_by_the_tracker_and_is_found(tmp_path: Path, made: Made) -> None:
     """Seed to board to libtorrent, with the mini tracker as their only acquaintance."""
-    ready = threading.Event()
-    done = threading.Event()
-    box: dict[str, Any] = {}
-
-    async def serve() -> None:
-        tracker = Tracker()
-        await tracker.start()
-        tracker.allow(made.info_hash)
-        box["tracker"] = tracker
-        ready.set()
-        while not done.is_set():
-            await asyncio.sleep(0.02)
-        await tracker.stop()
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
-    thread.start()
-    assert ready.wait(5)
-    tracker: Tracker = box["tracker"]
-    http = f"http://127.0.0.1:{tracker.port}/announce"
-    udp = f"udp://127.0.0.1:{tracker.port}/announce"
-    seed = seeded(made, tracker=udp)
     port = free_port("127.0.0.72")
-    try:
-        while not tracker.peers(made.info_hash, 5):
-            pass
-        with Board(tmp_path, made, ip="127.0.0.72", port=port, trackers=[http], limits=LIMITS, stay=60) as board:
+    with Tracking(made.info_hash) as tracking:
+        seed = seeded(made, tracker=tracking.udp)
+        tracking.until(1)
+        trackers = [tracking.http]
+        with Board(tmp_path, made, ip="127.0.0.72", port=port, trackers=trackers, limits=LIMITS, stay=60) as board:
             board.wait("done", "failed")
             assert_done(board, made)
             seed.stop()
             with Client("127.0.0.73") as client:
-                client.add(made.metainfo(http), tmp_path / "lt")
+                client.add(made.metainfo(tracking.http), tmp_path / "lt")
                 client.finish()
-            assert ("127.0.0.72", port, True) in tracker.peers(made.info_hash, 9)
-    finally:
-        done.set()
-        thread.join(5)
+            assert ("127.0.0.72", port, True) in tracking.peers()
 
 
 BAD_TRACKERS = {

@@ -11,7 +11,7 @@ import pytest
 from tracker_support import HASH, announce
 
 from fwchain.tracker import Tracker, state
-from fwchain.tracker.core import Core, Refused, TrackerError
+from fwchain.tracker.core import BYTES_A_PEER, Core, Refused, TrackerError
 from fwchain.tracker.peers import PeerSet
 
 
@@ -37,7 +37,7 @@ def test_peer_set_against_a_model(width: int) -> None:
         assert len(peers) == len(model) and peers.complete == sum(model.values())
         asker = key(dice.randrange(70), width)
         want = dice.randrange(1, 70)
-        found = peers.window(want, asker)
+        found = peers.window(want, peers.place.get(asker, -1))
         rows = [found[at : at + width] for at in range(0, len(found), width)]
         assert len(set(rows)) == len(rows) and set(rows) <= set(model) - {asker}
         assert len(rows) == min(want, len(set(model) - {asker}))
@@ -50,7 +50,7 @@ def test_windows_reach_everybody() -> None:
         peers.put(key(number), 0, False, 1000, 8)
     seen = set()
     for _ in range(200):
-        found = peers.window(10, b"")
+        found = peers.window(10)
         seen |= {found[at : at + 6] for at in range(0, 60, 6)}
     assert len(seen) == 100
 
@@ -61,6 +61,43 @@ def test_cap_evicts_the_long_silent() -> None:
         peers.put(key(number), number, False, 50, 8)
     assert len(peers) == 50
     assert key(199) in peers.place and sum(peers.seen) / 50 > 120
+
+
+def test_cap_for_all_info_hashes() -> None:
+    """Where memory is full a long silent peer of a large swarm goes, whoever comes; the swarms themselves stay."""
+    core = Core(max_memory=100 * BYTES_A_PEER)
+    one, two = b"1" * 20, b"2" * 20
+    core.allow(one)
+    core.allow(two)
+    for number in range(150):
+        core.now = 100 + number
+        core.announce(one, key(number), 1, b"", 0)
+        assert core.total == len(core.swarms[one].v4) <= 100
+    for number in range(20):
+        core.now = 300 + number
+        core.announce(two, key(1000 + number, 18), 0, b"", 0)
+    sizes = len(core.swarms[one].v4), len(core.swarms[two].v6)
+    assert sum(sizes) == core.total == 100 and sizes[1] == 20, "a small swarm does not pay for a large one"
+    assert sum(core.swarms[one].v4.seen) / sizes[0] > 195, "the long silent go first"
+    core.announce(one, bytes(core.swarms[one].v4.table[:6]), 1, b"stopped", 0)
+    assert core.total == 99
+    core.forbid(two)
+    assert core.total == sizes[0] - 1
+    core.now += 10_000
+    core.expire()
+    assert core.total == 0
+
+
+def test_ipv6_addresses_share_a_bucket_by_prefix() -> None:
+    core = Core(rate=1)
+    prefix = bytes.fromhex("20010db800000001")
+    for number in range(10):
+        core.limit((prefix + number.to_bytes(8, "big"))[:8])
+    with pytest.raises(Refused, match="too many requests"):
+        core.limit((prefix + bytes(8))[:8])
+    core.limit(bytes.fromhex("20010db800000002"))
+    core.now += 10
+    core.limit((prefix + bytes(8))[:8])
 
 
 def test_expiry_and_lists_for_l() -> None:

@@ -50,6 +50,94 @@ def test_announces_of_98_100_and_109_bytes(extra: bytes) -> None:
     with_tracker(body)
 
 
+@pytest.mark.parametrize("want", [200, 100, 80, 50, 0, -1])
+def test_numwant_as_clients_send_it(want: int) -> None:
+    async def body(tracker: Tracker) -> None:
+        for host in range(1, 80):
+            tracker.core.announce(HASH, bytes((10, 0, 0, host)) + b"\x20\x00", 1, b"", 0)
+        client = Udp(tracker)
+        answer = await client.ask(client.packet(await client.connect(), want=want))
+        assert answer is not None and len(answer) == 20 + 6 * (50 if want else 0)
+        client.close()
+
+    with_tracker(body)
+
+
+def test_ip_field_is_ignored() -> None:
+    async def body(tracker: Tracker) -> None:
+        client = Udp(tracker, "127.0.0.2")
+        packet = bytearray(client.packet(await client.connect()))
+        packet[84:88] = bytes((9, 9, 9, 9))
+        await client.ask(bytes(packet))
+        assert tracker.peers(HASH, 5) == [("127.0.0.2", 6000, False)]
+        client.close()
+
+    with_tracker(body)
+
+
+def test_stopped_without_completed() -> None:
+    """As some clients do; a peer that nobody knows may say it, too."""
+
+    async def body(tracker: Tracker) -> None:
+        client = Udp(tracker)
+        connection = await client.connect()
+        await client.ask(client.packet(connection, event=2))
+        for _ in range(2):
+            answer = await client.ask(client.packet(connection, event=3, left=0))
+            assert answer is not None and struct.unpack_from(">II", answer, 12) == (0, 0) and len(answer) == 20
+        assert tracker.core.swarms[HASH].downloaded == 0 and tracker.core.total == 0
+        client.close()
+
+    with_tracker(body)
+
+
+def test_too_many_requests_of_one_address() -> None:
+    """The same bucket as over HTTP; a connection ID is given all the same, for it costs nothing."""
+
+    async def body(tracker: Tracker) -> None:
+        client, other = Udp(tracker, "127.0.0.2"), Udp(tracker, "127.0.0.3")
+        connection = await client.connect()
+        for _ in range(10):
+            answer = await client.ask(client.packet(connection))
+            assert answer is not None and answer[3] == 1
+        answer = await client.ask(client.packet(connection))
+        assert answer is not None and answer[8:] == b"too many requests"
+        assert b"too many requests" in await announce(tracker, ip="127.0.0.2")
+        answer = await other.ask(other.packet(await other.connect()))
+        assert answer is not None and answer[3] == 1
+        client.close()
+        other.close()
+
+    with_tracker(body, rate=1)
+
+
+def test_a_scrape_is_bounded_and_tells_nothing_of_others() -> None:
+    async def body(tracker: Tracker) -> None:
+        client = Udp(tracker)
+        connection = await client.connect()
+        head = connection + struct.pack(">II", 2, 3)
+        answer = await client.ask(head + 100 * HASH)
+        assert answer is not None and len(answer) == 8 + 12 * 70
+        answer = await client.ask(head + bytes(20) + HASH[:19])
+        assert answer == struct.pack(">II", 2, 3) + bytes(12)
+        client.close()
+
+    with_tracker(body)
+
+
+def test_connection_ids_hang_on_the_trackers_own_secret() -> None:
+    seen = set()
+
+    async def body(tracker: Tracker) -> None:
+        client = Udp(tracker, "127.0.0.2")
+        seen.add(await client.connect())
+        client.close()
+
+    for _ in range(3):
+        with_tracker(body)
+    assert len(seen) == 3
+
+
 def test_bad_packets() -> None:
     """Silence below 16 bytes and for a wrong magic; an error is never larger than what it answers."""
 

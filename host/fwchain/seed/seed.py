@@ -43,6 +43,7 @@ def settings(host: str, port: int, upload_rate: int, dht: bool, local_discovery:
         "unchoke_slots_limit": slots(upload_rate),
         "close_redundant_connections": True,
         "max_retry_port_bind": 0,
+        "stop_tracker_timeout": 1,  # seconds that a tracker may keep the end waiting
         "alert_mask": int(lt.alert.category_t.error_notification | lt.alert.category_t.status_notification),
     }
 

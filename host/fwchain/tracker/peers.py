@@ -5,8 +5,8 @@ A peer is 6 bytes (IPv4) or 18 (IPv6): address and port as BEP 23 and BEP 7 send
 
 from __future__ import annotations
 
-import random
 from array import array
+from random import random, randrange
 
 WIDTH4 = 6
 WIDTH6 = 18
@@ -38,7 +38,7 @@ class PeerSet:
             if count >= per_address:
                 return False
             if len(self.seen) >= cap:
-                self._evict()
+                self.evict()
             self.ports[address] = count + 1
             self.place[key] = len(self.seen)
             self.table += key
@@ -46,11 +46,15 @@ class PeerSet:
             self.done.append(done)
             self.complete += done
         else:
-            self.seen[at] = now
-            if self.done[at] != done:
-                self.done[at] = done
-                self.complete += 1 if done else -1
+            self.touch(at, now, done)
         return True
+
+    def touch(self, at: int, now: int, done: bool) -> None:
+        """The peer at row `at` announced again."""
+        self.seen[at] = now
+        if self.done[at] != done:
+            self.done[at] = done
+            self.complete += 1 if done else -1
 
     def drop(self, key: bytes) -> None:
         """Forget `key`; the last peer takes its place."""
@@ -76,9 +80,9 @@ class PeerSet:
         self.seen.pop()
         self.done.pop()
 
-    def _evict(self) -> None:
+    def evict(self) -> None:
         """Forget the longest silent of a few: near enough to the least recent, and O(1)."""
-        some = [random.randrange(len(self.seen)) for _ in range(8)]
+        some = [randrange(len(self.seen)) for _ in range(8)]
         at = min(some, key=self.seen.__getitem__)
         self.drop(bytes(self.table[at * self.width : (at + 1) * self.width]))
 
@@ -89,23 +93,23 @@ class PeerSet:
             if self.seen[at] < before:
                 self.drop(bytes(self.table[at * width : (at + 1) * width]))
 
-    def window(self, want: int, asker: bytes) -> bytes:
-        """At most `want` peers in a row from a random place, without the asker."""
-        width = self.width
+    def window(self, want: int, asker: int = -1) -> bytes:
+        """At most `want` peers in a row from a random place, without the one at row `asker`."""
         size = len(self.seen)
-        at = self.place.get(asker, -1)
-        if want >= size:
-            found = bytes(self.table)
-            return found if at < 0 else found[: at * width] + found[(at + 1) * width :]
-        start = int(random.random() * size)
-        take = want + 1  # one more, for the asker may be among them
-        found = bytes(self.table[start * width : (start + take) * width])
-        if start + take > size:
-            found += self.table[: (start + take - size) * width]
-        at = (at - start) % size if at >= 0 else take
-        if at >= take:
-            return found[:-width]
-        return found[: at * width] + found[(at + 1) * width :]
+        width = self.width
+        if want < size:
+            start = int(random() * size)
+            end = start + want
+            if end <= size and not start <= asker < end:
+                return bytes(self.table[start * width : end * width])
+            end += 1  # one more, for the asker may be among them
+            found = self.table[start * width : end * width] + self.table[: max(0, end - size) * width]
+            at = (asker - start) % size if asker >= 0 else want
+        else:
+            found = self.table[:]
+            at = asker if asker >= 0 else size
+        del found[at * width : (at + 1) * width]
+        return bytes(found[: want * width])
 
 
 class Swarm:

@@ -46,6 +46,7 @@ def load(core: Core, data: bytes, known_only: bool = True) -> None:
     for info_hash, swarm in swarms.items():
         if info_hash in core.swarms or not known_only:
             core.swarms[info_hash] = swarm
+    core.recount()
 
 
 def _swarms(core: Core, data: bytes) -> dict[bytes, Swarm]:

@@ -57,6 +57,7 @@ class Tracker:
         old = self._memory().swarms.pop(info_hash, None)
         if old is not None and not len(self.core.swarms[info_hash].v4):
             self.core.swarms[info_hash] = old
+            self.core.recount()
 
     def forbid(self, info_hash: bytes) -> None:
         """Serve this info-hash no longer."""

@@ -16,10 +16,10 @@ from fwchain.tracker.core import MAX_SCRAPE, Core, Refused, packed
 
 MAGIC = struct.pack(">Q", 0x41727101980)
 WINDOW_S = 60
-DRAIN = 64
+DRAIN = 64  # packets at one wake-up
 EVENTS = (b"", b"completed", b"started", b"stopped")
 HEAD = struct.Struct(">8sII")
-ANNOUNCE = struct.Struct(">16x20s20x8xq8xI4x4xi2x")  # info-hash, left, event, wanted
+ANNOUNCE = struct.Struct(">8sII20s20x8xq8xI4x4xi2s")  # head, action, transaction, info-hash, left, event, wanted, port
 ANSWER = struct.Struct(">IIIII")
 CONNECTED = struct.Struct(">II8s")
 MAX_SENDERS = 10_000
@@ -87,8 +87,12 @@ class UdpFace:
 
     def handle(self, packet: bytearray, size: int, sender: tuple[str, int]) -> bytes:
         """The answer to the first `size` (16 or more) bytes of `packet`, or b"" for silence."""
-        head, action, transaction = HEAD.unpack_from(packet)
         address, new, old = self._senders.get(sender[0]) or self._sender(sender[0])
+        whole = size >= ANNOUNCE.size
+        if whole:
+            head, action, transaction, info_hash, left, event, want, port = ANNOUNCE.unpack_from(packet)
+        else:
+            head, action, transaction = HEAD.unpack_from(packet)
         if action == 0:
             return CONNECTED.pack(0, transaction, new) if head == MAGIC else b""
         if not compare_digest(head, new) and not compare_digest(head, old):
@@ -97,15 +101,13 @@ class UdpFace:
         try:
             core.limit(address[:8])
             if action == 1:
-                if size < ANNOUNCE.size:
+                if not whole:
                     raise Refused("announce of 98 bytes expected")
-                info_hash, left, event, want = ANNOUNCE.unpack_from(packet)
                 name = EVENTS[event] if event < 4 else b""
-                swarm, v4, v6 = core.announce(info_hash, address + packet[96:98], left, name, want)
-                own = v4 if len(address) == 4 else v6
+                swarm, v4, v6 = core.announce(info_hash, address + port, left, name, want)
                 seeds = swarm.v4.complete + swarm.v6.complete
-                all_ = len(swarm.v4.seen) + len(swarm.v6.seen)
-                return ANSWER.pack(1, transaction, core.jittered(), all_ - seeds, seeds) + own
+                others = len(swarm.v4.seen) + len(swarm.v6.seen) - seeds
+                return ANSWER.pack(1, transaction, core.jittered(), others, seeds) + (v4 if len(address) == 4 else v6)
             if action == 2:
                 return self._scrape(packet, size, transaction)
             raise Refused("unknown action")
