@@ -131,6 +131,28 @@ def test_upload_limit():
     assert ticks_diff(ticks_ms(), start) >= 350
 
 
+def test_uploads_leave_others_their_turn():
+    """Without a limit, too: between any two sectors whatever else is ready runs."""
+    hub = hub_of(0)
+    seen = []
+
+    async def upload():
+        for number in range(20):
+            await hub.turn(4096)
+            seen.append(number)
+
+    async def other():
+        while 19 not in seen:
+            seen.append(-1)
+            await asyncio.sleep(0)
+
+    async def both():
+        await asyncio.gather(upload(), other())
+
+    asyncio.run(both())
+    assert seen[1::2] == list(range(20)), "never two sectors in a row"
+
+
 def test_bytes_are_counted_by_address():
     hub = hub_of(0)
     for number in range(40):
@@ -181,3 +203,19 @@ def test_blocks_that_crossed_a_choke_are_taken_when_missing():
     peer.slot = None
     hub.buffers = []
     assert not hub._adopt(peer, 1, 0), "no buffer is free"
+
+
+def test_who_lied_is_not_served_either():
+    release = FakeRelease(4 * 32768, 32768, bytes(80), bytes(20))
+    hub = Download(release, Storage(), [], OWN, trackers=[], web_seeds=[])
+    assert not hub.welcome("10.0.0.1", b"A" * 20, False), "nobody is, before the storage is hashed"
+    hub.ready = True
+    assert hub.welcome("10.0.0.1", b"A" * 20, False)
+    hub.strike("10.0.0.1", 1)
+    assert hub.welcome("10.0.0.1", b"A" * 20, False), "one mistake is none"
+    hub.strike("10.0.0.1", 3)
+    assert hub.banned("10.0.0.1") and not hub.welcome("10.0.0.1", b"A" * 20, False)
+    assert hub.welcome("10.0.0.2", b"A" * 20, False)
+    for number in range(200):
+        hub.strike("10.1.0.{}".format(number), 3)
+    assert len(hub.strikes) == 64, "what is remembered of liars is bounded"

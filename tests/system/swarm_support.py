@@ -33,7 +33,7 @@ from fwchain.tracker import Tracker  # noqa: E402
 PIECE = 32768
 BLOCK = 16384
 HEAP = "192k"
-# libtorrent keeps a UDP tracker's connection ID for a minute, one for all trackers of an address: so all have one secret
+# libtorrent keeps one connection ID for all UDP trackers of an address for a minute: so all of them have one secret
 SECRET = bytes(range(32))
 
 
