@@ -203,6 +203,31 @@ def test_hostile_peer(
     assert max((event["heap"] for event in bad.events if "heap" in event), default=0) < HEAP
 
 
+@pytest.mark.parametrize(
+    ("script", "greet"),
+    [
+        (never_unchokes, True),
+        (silent_after_unchoke, True),
+        (one_byte_a_second, True),
+        (floods_with_keep_alives, True),
+        (hangs, False),
+        (other_info_hash, False),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_as_many_as_are_dialled_at_once(
+    tmp_path: Path, made: Made, honest: Seed, script: Callable[[Wire], None], greet: bool
+) -> None:
+    """They have every place that there is, and must lose it again: the honest source, farther away, is called last."""
+    evils = [Evil(made, script, f"127.5.5.{120 + number}", greet=greet) for number in range(3)]
+    rows = [*(evil.row for evil in evils), ["127.0.0.1", honest.port]]
+    board = fetch(tmp_path, made, rows, ip="127.5.5.33", limits={**LIMITS, "give_up_ms": 15000})
+    assert_done(board, made)
+    assert all(evil.connections for evil in evils)
+    for evil in evils:
+        evil.close()
+
+
 def test_corrupt_from_all_but_one(tmp_path: Path, made: Made, honest: Seed) -> None:
     liars = [Evil(made, corrupt, f"127.0.0.{100 + number}") for number in range(4)]
     board = fetch(tmp_path, made, [*(liar.row for liar in liars), ["127.0.0.1", honest.port]], limits=LIMITS)
