@@ -216,5 +216,7 @@ def test_facts_are_json_and_the_magnet_link_is_libtorrents(tmp_path: Path) -> No
     assert row["rollout"]["steps"] == [{"permille": 50, "after_s": 0}, {"permille": 1000, "after_s": 60}]
     parsed = libtorrent.parse_magnet_uri(row["magnet"])
     assert str(parsed.info_hashes.v1) == release.info_hash.hex()
-    assert parsed.trackers == release.trackers
+    assert parsed.trackers == release.trackers and parsed.trackers
+    assert parsed.url_seeds == release.web_seeds and parsed.url_seeds
+    assert parsed.name == release.name
     assert str(libtorrent.torrent_info(str(path)).info_hashes().v1) == release.info_hash.hex()

@@ -40,10 +40,15 @@ class Stream:
         """(path, offset in it, part of `buf`) of each file that `buf` overlaps."""
         if offset < 0 or offset + len(buf) > self.size:
             raise StorageError("storage: {} bytes at {}, size {}".format(len(buf), offset, self.size))
-        view = memoryview(buf)
+        _, length, path = self._parts[0]
+        if offset + len(buf) <= length:  # as nearly always: no generator for each sector
+            return ((path, offset, buf),)
+        return self._across(offset, memoryview(buf))
+
+    def _across(self, offset: int, view):  # type: ignore[no-untyped-def]
         for start, length, path in self._parts:
             first = max(offset, start)
-            last = min(offset + len(buf), start + length)
+            last = min(offset + len(view), start + length)
             if first < last:
                 yield path, first - start, view[first - offset : last - offset]
 
