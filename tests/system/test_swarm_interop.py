@@ -8,6 +8,7 @@ from pathlib import Path
 import libtorrent as lt
 import pytest
 from swarm_support import PIECE, Board, Client, Made, Tracking, assert_done, fetch, free_port, seeded
+from update_support import Fleet
 
 
 def test_board_fetches_from_libtorrent(tmp_path: Path) -> None:
@@ -100,3 +101,22 @@ def scraped(client: Client, timeout: float = 10) -> tuple[int, int]:
             if isinstance(alert, lt.scrape_reply_alert):
                 return alert.complete, alert.incomplete
     raise AssertionError(f"no answer to the scrape within {timeout} s")
+
+
+def test_libtorrent_fetches_from_the_web_seed_alone(tmp_path: Path) -> None:
+    """M as published, without its trackers: what is left is /firmware/… of the verification node (BEP 19)."""
+    with Fleet(tmp_path) as fleet:
+        update = fleet.release("1.0.0", size=400_000)
+        fleet.publish(update)
+        with Client() as client:
+            params = lt.add_torrent_params()
+            params.ti = lt.torrent_info(lt.bdecode(update.release.metainfo))
+            params.trackers = []
+            params.url_seeds = update.release.web_seeds
+            params.save_path = str(tmp_path / "lt")
+            params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
+            params.flags |= lt.torrent_flags.override_trackers | lt.torrent_flags.override_web_seeds
+            client.handle = client.session.add_torrent(params)
+            assert client.handle.trackers() == []
+            client.finish()
+        assert (tmp_path / "lt" / update.release.name).read_bytes() == update.image

@@ -186,7 +186,7 @@ class Download(Seeder):
                 return False
             peer.slot = self.buffers.pop()
         if not peer.asked:
-            peer.moved = peer.window = ticks_ms()
+            peer.moved = peer.came = peer.window = ticks_ms()
             peer.mark = peer.down
         length = self.release.piece_length
         wanted = b""
@@ -268,7 +268,7 @@ class Download(Seeder):
             peer.asked.remove(offset)
         now = ticks_ms()
         peer.pace = (3 * peer.pace + ticks_diff(now, peer.moved)) >> 2
-        peer.moved = now
+        peer.moved = peer.came = now
         peer.depth = max(2, min(10, 150 // (peer.pace + 1)))
         self._cancel(offset)
         low = len(peer.asked) <= peer.depth >> 1  # several requests in one segment cost no more than one
@@ -286,6 +286,7 @@ class Download(Seeder):
                 raise SwarmError("closed by the peer")
             got += count
             peer.down += count
+            peer.came = ticks_ms()
 
     def _account(self, peer) -> None:  # type: ignore[no-untyped-def]
         self.count(peer.ip, peer.down - peer.counted, 0)
@@ -372,7 +373,7 @@ class Download(Seeder):
         waiting = self.dialler.waiting(now)
         for peer in list(self.peers):
             if peer.asked:
-                if ticks_diff(now, peer.moved) > self.silent_ms and peer.down == peer.mark:
+                if ticks_diff(now, peer.came) > self.silent_ms:
                     peer.kill("went silent")
                 elif ticks_diff(now, peer.window) > self.slow_ms:
                     if (peer.down - peer.mark) * 1000 < self.slow_rate * self.slow_ms:

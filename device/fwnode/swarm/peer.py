@@ -36,7 +36,7 @@ class Peer:
         self.ended = ""
         self.down = self.counted = 0
         self.up = 0
-        self.seen = self.sent = self.moved = self.since = self.window = ticks_ms()
+        self.seen = self.sent = self.moved = self.came = self.since = self.window = ticks_ms()
         self.turn_down = self.turn_up = self.mark = 0
         # for a Download
         self.slot = None
