@@ -1,7 +1,6 @@
 """A node's part in the swarm: fetches the release that it installs, and seeds the one that it runs."""
 
 from fwnode.compat import forget, tidy
-from fwnode.errors import FwError
 from fwnode.swarm import Buffers, new_peer_id
 from fwnode.swarm.router import Router
 from fwnode.swarm.seed import Seeder
@@ -104,15 +103,10 @@ class Sharing:
         if self.local:
             self.local.stop()  # type: ignore[attr-defined]
             self.local = None
-        port = self.node.config.discovery_port
-        if port and hub and not hub.release.private:
-            from fwnode.swarm import localdisc
+        if hub and self.node.config.discovery_port:
+            from fwnode.swarm.localdisc import beside
 
-            try:
-                self.local = localdisc.LocalDiscovery(hub, localdisc.GROUP, port)
-                self.local.start()
-            except FwError as error:
-                self.node.hooks.state("error", what="local discovery", why=str(error))
+            self.local = beside(self.node, hub)
 
     def _event(self, kind: str, fields: dict) -> None:
         if kind in ("resumed", "progress", "bad-piece", "banned", "web-seed", "local-peer"):

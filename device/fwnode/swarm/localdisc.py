@@ -53,6 +53,17 @@ def parse(data: bytes) -> tuple:
     return port, hashes, cookie
 
 
+def beside(node, hub):  # type: ignore[no-untyped-def]
+    """A running LocalDiscovery for `hub` on the port that the node's configuration names; None where there is none."""
+    try:
+        found = LocalDiscovery(hub, GROUP, node.config.discovery_port)
+    except (SwarmError, NetError) as error:
+        node.hooks.state("error", what="local discovery", why=str(error))
+        return None
+    found.start()
+    return found
+
+
 class LocalDiscovery:
     """Announces `hub`'s release on the local network while it runs, and hands the hub who else announces it."""
 
