@@ -55,6 +55,8 @@ def parse(data: bytes) -> tuple:
 
 def beside(node, hub):  # type: ignore[no-untyped-def]
     """A running LocalDiscovery for `hub` on the port that the node's configuration names; None where there is none."""
+    if hub.release.private:
+        return None
     try:
         found = LocalDiscovery(hub, GROUP, node.config.discovery_port)
     except (SwarmError, NetError) as error:
