@@ -233,4 +233,4 @@ class Seeder:
 
 
 def _merit(peer) -> tuple:  # type: ignore[no-untyped-def]
-    return (peer.turn_down - peer.down, peer.up - peer.turn_up)
+    return (peer.turn_down - peer.down, peer.up - peer.turn_up, peer.up)
