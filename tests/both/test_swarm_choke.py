@@ -219,3 +219,22 @@ def test_who_lied_is_not_served_either():
     for number in range(200):
         hub.strike("10.1.0.{}".format(number), 3)
     assert len(hub.strikes) == 64, "what is remembered of liars is bounded"
+
+
+def test_interest_is_in_what_is_missing():
+    release = FakeRelease(4 * 32768, 32768, bytes(80), bytes(20))
+    hub = Download(release, Storage(), [], OWN, trackers=[], web_seeds=[])
+    for _ in hub.pieces.resume():
+        pass
+    hub.missing = 3
+    bitfield.put(hub.have, 1)
+    hub.pieces.todo.remove(1)
+    peer = Peer(b"A" * 20)
+    peer.wanting = False
+    peer.choked = True
+    peer.want = lambda yes: setattr(peer, "wanting", yes)
+    peer.ended = ""
+    hub.offers(peer, 1)
+    assert not peer.wanting, "that piece is here"
+    hub.offers(peer, 2)
+    assert peer.wanting
