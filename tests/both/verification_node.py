@@ -72,6 +72,7 @@ class World:
     def __init__(self) -> None:
         self.vendor = crypto.generate_key()
         self.node = crypto.generate_key()
+        self.other_node = crypto.generate_key()  # of the same trust root; nobody runs it
         self.enrolment = crypto.generate_key()
         self.root_key = crypto.generate_key()
         self.board = crypto.generate_key()
@@ -85,7 +86,7 @@ class World:
                     "root-threshold": 1,
                     "vendor-keys": {"*": [crypto.public_key(self.vendor)]},
                     "vendor-threshold": 1,
-                    "nodes": [crypto.public_key(self.node)],
+                    "nodes": [crypto.public_key(self.node), crypto.public_key(self.other_node)],
                     "node-threshold": 1,
                     "enrolment-keys": [crypto.public_key(self.enrolment)],
                     "revoked": [],
@@ -97,6 +98,7 @@ class World:
         self.certificate = run(cert.issue(self.enrolment, MODEL, public, now + 86400))
         self.firmware = {number: os.urandom(40_000) for number in ("1.0.0", "1.1.0")}
         self.metainfo = {number: make_release(number, data, self.vendor) for number, data in self.firmware.items()}
+        self.foreign = make_release("1.1.0", b"toast" * 9000, self.vendor, model="toaster")
         self.releases = Releases(list(self.metainfo.values()))
         self.skew = 0.0
         self.seen: list[dict[str, Any]] = []
@@ -155,7 +157,10 @@ class World:
             "net": NET.hex(),
             "root": self.root.hex(),
             "board": self.board.hex(),
+            "node": self.node.hex(),
+            "other_node": self.other_node.hex(),
             "certificate": self.certificate.hex(),
+            "foreign": self.foreign.hex(),
             "metainfo": {number: data.hex() for number, data in self.metainfo.items()},
         }
         handle, name = tempfile.mkstemp(prefix="fwchain-world-", suffix=".json")

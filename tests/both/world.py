@@ -41,8 +41,11 @@ class World:
         self.root = Root(bytes.fromhex(facts["root"]))
         self.private = bytes.fromhex(facts["board"])
         self.public = crypto.public_key(self.private)
+        self.node = bytes.fromhex(facts["node"])  # the verification node's private key, as a thief would have it
+        self.other_node = bytes.fromhex(facts["other_node"])  # of another one in the same trust root
         self.certificate = bytes.fromhex(facts["certificate"])
         self.metainfo = {number: bytes.fromhex(data) for number, data in facts["metainfo"].items()}
+        self.foreign = bytes.fromhex(facts["foreign"])  # M of another model, by the same vendor
         self.me = Identity(self.private, self.public, ("cert", self.certificate), facts["model"], self.net, 4000)
 
     def release(self, number):
