@@ -75,7 +75,7 @@ class Udp:
     async def ask(self, packet: bytes, wait: float = 2) -> bytes | None:
         """The answer, or None when none comes."""
         loop = asyncio.get_running_loop()
-        await loop.sock_sendto(self.sock, packet, self.to)
+        self.sock.sendto(packet, self.to)  # loop.sock_sendto came with Python 3.11
         try:
             return await asyncio.wait_for(loop.sock_recv(self.sock, 4096), wait)
         except asyncio.TimeoutError:
