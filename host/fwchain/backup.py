@@ -21,7 +21,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from fwchain import __version__
+from fwchain import __version__, files
 from fwchain.chainstore import schema
 from fwchain.errors import HostError, SetupError
 from fwchain.network import Network, load
@@ -45,7 +45,7 @@ def backup(network: Network, path: Path) -> dict[str, Any]:
     if path.exists():
         raise SetupError(f"{path} is there already: give another name")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".backup-") as work:
+    with files.named(path), tempfile.TemporaryDirectory(dir=path.parent, prefix=".backup-") as work:
         members: dict[str, Path] = {}
         store = Path(work, STORE)
         if _dump(network.database, store):
@@ -173,11 +173,16 @@ def _dump(database: str, path: Path) -> bool:
     try:
         _copy(source, target)
     except sa.exc.SQLAlchemyError as error:
-        raise BackupError(f"the store at {url.render_as_string()} cannot be read: {error}") from error
+        raise BackupError(f"the store at {url.render_as_string()} cannot be copied: {_reason(error)}") from error
     finally:
         source.dispose()
         target.dispose()
     return True
+
+
+def _reason(error: sa.exc.SQLAlchemyError) -> object:
+    """The database's own word, on one line."""
+    return getattr(error, "orig", None) or error
 
 
 def _undump(path: Path, database: str) -> None:
@@ -189,7 +194,7 @@ def _undump(path: Path, database: str) -> None:
         _refuse_rows(target, name)
         _copy(source, target)
     except sa.exc.SQLAlchemyError as error:
-        raise BackupError(f"the store at {name} cannot be written: {error}") from error
+        raise BackupError(f"the store at {name} cannot be written: {_reason(error)}") from error
     finally:
         source.dispose()
         target.dispose()

@@ -47,3 +47,10 @@ class Unreachable(HostError):
     """The other side cannot be reached, or refused."""
 
     exit_code = EXIT_UNREACHABLE
+
+
+def sentence(error: Exception) -> str:
+    """What an error says to a person; the operating system's own without number and class."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error)

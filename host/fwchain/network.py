@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fwchain import config as configuration
-from fwchain import keyfile, tls
+from fwchain import files, keyfile, tls
 from fwchain.config import Config
 from fwchain.errors import SetupError
 from fwnode import crypto
@@ -167,7 +167,8 @@ def create(folder: Path | str, plan: Plan, now: int | None = None) -> Network:
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     try:
-        _fill(work, plan, int(time.time()) if now is None else now)
+        with files.named(folder):
+            _fill(work, plan, int(time.time()) if now is None else now)
         load(work)
         work.chmod(0o755)
         if folder.exists():

@@ -118,3 +118,14 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "holds something else" in done.stdout
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    for folder in (file, file / "below"):
+        done = subprocess.run(
+            [*DEMO, str(folder)], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
+        )
+        assert done.returncode == 1 and done.stderr == "" and str(file) in done.stdout.replace("\n", "")
+    assert file.read_text() == "" and list(tmp_path.iterdir()) == [file]

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from service_world import full_disk
 from vendor_world import make_network, publishing, write_release
 
 from fwchain.cli.app import run
@@ -91,7 +92,7 @@ def test_a_typing_error_in_the_configuration(tmp_path: Path, capsys: Output) -> 
     assert "node.port: 456700 is outside the limits 1 to 65535" in line(capsys)
 
 
-@pytest.mark.parametrize("which", ["port", "publish_port"])
+@pytest.mark.parametrize("which", ["port", "publish_port", "seed_port"])
 def test_a_port_that_is_taken(which: str, tmp_path: Path) -> None:
     from fwchain.demo.processes import free_ports
 
@@ -99,7 +100,7 @@ def test_a_port_that_is_taken(which: str, tmp_path: Path) -> None:
     assert run(["init", str(tmp_path / "net"), "--yes", "--port", str(first)]) == 0
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind(("127.0.0.1", first + (which == "publish_port")))
+        taken.bind(("127.0.0.1", first + ["port", "publish_port", "seed_port"].index(which)))
         taken.listen()
         done = subprocess.run(
             [sys.executable, "-m", "fwchain.cli.app", "serve", str(tmp_path / "net")],
@@ -109,7 +110,7 @@ def test_a_port_that_is_taken(which: str, tmp_path: Path) -> None:
             stdin=subprocess.DEVNULL,
         )
     assert done.returncode == 3, done.stderr
-    assert "a port is taken" in done.stderr
+    assert "a port is taken" in done.stderr and f"change {which} of [node] in " in done.stderr
     assert done.stderr.count("\n") == 1
 
 
@@ -219,6 +220,28 @@ def test_a_board_without_partition_table(command: list[str], tmp_path: Path, cap
     capsys.readouterr()
     assert run(["board", command[0], folder, *command[1:]]) == 1
     assert "partition table: no entry (flash erased?)" in line(capsys)
+
+
+def test_a_full_disk_is_named_and_nothing_half_written_stays(tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "app.py").write_text("")
+    made = release_now(tmp_path / "release")
+    signed = made.read_bytes()
+    net = make_network(tmp_path / "net")
+    for command, folder in (
+        (["init", str(tmp_path / "new"), "--yes"], tmp_path / "new"),
+        (["release", "build", str(tmp_path / "src"), "--version", "1.0.0", "--model", "m"], tmp_path / "out"),
+        (["board", "new", str(tmp_path / "board")], tmp_path / "board"),
+        (["release", "sign", str(made), "--network", str(net.folder)], made),
+    ):
+        more = ["--out", str(folder)] if command[1] == "build" else []
+        with full_disk(100):
+            assert run([*command, *more]) == 1
+        text = line(capsys)
+        assert str(folder) in text and "File too large" in text, text
+        if folder.is_dir():
+            assert list(folder.iterdir()) == [], command
+    assert made.read_bytes() == signed
 
 
 def test_the_way_through(tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:

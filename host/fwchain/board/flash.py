@@ -68,10 +68,15 @@ class Flash:
         if size <= 0 or size % SECTOR:
             raise FlashError(f"flash size {size} is not a multiple of {SECTOR}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "wb") as file:
-            for _ in range(size // SECTOR):
-                file.write(b"\xff" * SECTOR)
-        _make_state(cls.state_path(path), size)
+        try:
+            with open(path, "wb") as file:
+                for _ in range(size // SECTOR):
+                    file.write(b"\xff" * SECTOR)
+            _make_state(cls.state_path(path), size)
+        except OSError:  # a full disk
+            path.unlink(missing_ok=True)
+            cls.state_path(path).unlink(missing_ok=True)
+            raise
         return cls(path)
 
     def read(self, offset: int, length: int) -> bytes:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from fwchain import files
 from fwchain.board import boards, otadata
 from fwchain.board.flash import Flash
 from fwchain.board.image import ImageError, describe
@@ -88,10 +89,11 @@ class VirtualBoard:
             "heap": heap or kind.heap,
             "wifi": wifi,
         }
-        with Flash.create(folder / "flash.bin", kind.flash_size) as flash:
-            if table:
-                flash.program(kind.partition_table_offset, kind.table.to_binary())
-        (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n")
+        with files.named(folder):
+            with Flash.create(folder / "flash.bin", kind.flash_size) as flash:
+                if table:
+                    flash.program(kind.partition_table_offset, kind.table.to_binary())
+            files.replace(folder / CONFIG_NAME, (json.dumps(config, indent=2) + "\n").encode())
         return cls(folder)
 
     # flash

@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from fwchain import __version__
-from fwchain.errors import EXIT_CODES, EXIT_INTERRUPTED, HostError
+from fwchain.errors import EXIT_CODES, EXIT_INTERRUPTED, HostError, sentence
 from fwnode.errors import FwError
 
 COMMANDS = {
@@ -115,18 +115,12 @@ def run(args: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        return _fail(os_error(error), 1)
+        return _fail(sentence(error), 1)
     except Exception as error:
         if not type(error).__module__.startswith("fwchain."):
             raise
         return _fail(str(error), 1)
     return code if isinstance(code, int) else 0
-
-
-def os_error(error: OSError) -> str:
-    """An operating system's error as a sentence."""
-    where = f": {error.filename}" if error.filename else ""
-    return f"{error.strerror or error}{where}"
 
 
 def _fail(message: str, code: int) -> int:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from fwchain import network
+from fwchain import files, network
 from fwchain.chainstore import audit
 from fwchain.chainstore.miner import CHECKPOINT_DEPTH
 from fwchain.chainstore.show import block_row, log_row
@@ -128,7 +128,7 @@ def proof(
     if data is None:
         raise SetupError(f"{log} is not in the best branch of the chain")
     path = output or Path(f"{digest.hex()[:16]}.proof")
-    path.write_bytes(data)
+    files.replace(path, data)
     if as_json:
         typer.echo(json.dumps({"id": digest.hex(), "file": str(path), "bytes": len(data)}))
         return
@@ -167,7 +167,7 @@ def checkpoint(
         raise
     except FwError as error:
         raise NotTrusted(f"{file}: {error}") from error
-    file.write_bytes(data)
+    files.replace(file, data)
     row = {"height": found.height, "hash": found.hash.hex(), "signatures": len(found.signatures), "in_force": enough}
     if as_json:
         typer.echo(json.dumps(row))

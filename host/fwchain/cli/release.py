@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
+from fwchain import files as write
 from fwchain import tls
 from fwchain.cli.options import load_network, progress
 from fwchain.errors import HostError, SetupError
@@ -69,16 +70,16 @@ def build(
     out.mkdir(parents=True, exist_ok=True)
     for name, _, content in files:
         (out / name).parent.mkdir(parents=True, exist_ok=True)
-        (out / name).write_bytes(content)
+        write.replace(out / name, content)
     made = out / f"{model}-{version}.torrent"
-    made.write_bytes(data)
+    write.replace(made, data)
     release = signing.read(made)
     if as_json:
         typer.echo(json.dumps({"metadata": str(made), **show.facts(release)}))
         return
     typer.echo(f"{release.model} {release.version} for {release.platform}: {release.size:,} bytes")
     typer.echo(f"  verifier {release.verifier.hex()}")
-    typer.echo(f"next: fwchain release sign {made}")
+    typer.echo(f"next: fwchain release sign {made}{_same(network)}")
 
 
 @app.command()
@@ -99,7 +100,7 @@ def sign(
     of = f" of {need}" if need else ""
     typer.echo(f"{release.model} {release.version}: {len(release.signatures)}{of} signatures")
     if need is None or len(release.signatures) >= need:
-        typer.echo(f"next: fwchain release publish {metadata}")
+        typer.echo(f"next: fwchain release publish {metadata}{_same(network)}")
 
 
 @app.command("show")
@@ -151,6 +152,11 @@ def publish_(
             lambda count: bar.advance(task, count),
         )
     typer.echo(json.dumps(answer) if as_json else f"published {release.model} {release.version} at {url}")
+
+
+def _same(network: Path | None) -> str:
+    """The option that names the same network folder in the next command."""
+    return f" --network {network}" if network else ""
 
 
 def _of(net: Network | None) -> Network:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
 from pathlib import Path
@@ -16,6 +17,10 @@ START_S = 5
 
 class SeedError(HostError):
     """The seed cannot start or take a release; the text says why."""
+
+
+class PortTaken(SeedError):
+    """Somebody listens on the seed's port already."""
 
 
 def slots(upload_rate: int) -> int:
@@ -58,7 +63,9 @@ def _check_free(host: str, port: int) -> None:
     try:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
-        raise SeedError(f"seed: cannot listen on {host}:{port}: {error.strerror}") from error
+        kind = PortTaken if error.errno == errno.EADDRINUSE else SeedError
+        why = str(error.strerror).split(" (while")[0]  # what Python adds says the address once more
+        raise kind(f"seed: cannot listen on {host}:{port}: {why}") from error
 
 
 class Seed:

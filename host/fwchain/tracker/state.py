@@ -6,11 +6,11 @@ u32, and for IPv4 and IPv6 each: count u32, the peers, one age in seconds u32 an
 
 from __future__ import annotations
 
-import os
 import struct
 from array import array
 from pathlib import Path
 
+from fwchain import files
 from fwchain.tracker.core import Core, TrackerError
 from fwchain.tracker.peers import PeerSet, Swarm
 
@@ -79,13 +79,7 @@ def _load(own: PeerSet, data: bytes, at: int, core: Core) -> int:
 
 def save(path: Path, data: bytes) -> None:
     """Replace the file; raises OSError."""
-    new = path.with_name(path.name + ".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(new, path)
+    files.replace(path, data, 0o600)
 
 
 def read(path: Path) -> bytes | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from fwchain import keyfile
+from fwchain import files, keyfile
 from fwchain.errors import NotTrusted, SetupError
 from fwchain.network import Network
 from fwnode import crypto
@@ -40,7 +39,7 @@ def sign(path: Path, keys: list[Path], network: Network | None = None) -> Releas
                 f" as a vendor key for model {release.model}"
             )
         release = Release(run(release_.sign(release.metainfo, private)))
-    _replace(path, release.metainfo)
+    files.replace(path, release.metainfo)
     return release
 
 
@@ -57,10 +56,3 @@ def check(release: Release, network: Network, now: int) -> None:
 def not_signed(release: Release) -> NotTrusted:
     """The error of a release without any signature."""
     return NotTrusted(f"release {release.model} {release.version} is not signed: sign it with `fwchain release sign`")
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    new = path.with_name(path.name + ".new")
-    new.write_bytes(data)
-    os.replace(new, path)

@@ -18,10 +18,11 @@ from fwchain.chainstore.level import Level
 from fwchain.chainstore.schema import open_engine
 from fwchain.chainstore.telling import tell
 from fwchain.chainstore.web import routes as chain_routes
+from fwchain.config import FILE
 from fwchain.errors import SetupError
 from fwchain.events import Log
 from fwchain.network import Network
-from fwchain.seed import Seed, web_seed_routes
+from fwchain.seed import PortTaken, Seed, web_seed_routes
 from fwchain.tracker import Tracker
 from fwchain.verification import pages, trace
 from fwchain.verification.exchange import Exchange
@@ -70,13 +71,16 @@ class Service:
         self.ledger.on_logs = self.miner.notify
         self.ledger.on_orphan = self.level.wake
         self.tracker = Tracker(state=network.folder / "tracker.state")
-        self.seed = Seed(
-            self.node["listen"],
-            self.node["seed_port"],
-            self.node["seed_upload"],
-            dht=bool(self.node["seed_dht"]),
-            local_discovery=bool(self.node["seed_discovery"]),
-        )
+        try:
+            self.seed = Seed(
+                self.node["listen"],
+                self.node["seed_port"],
+                self.node["seed_upload"],
+                dht=bool(self.node["seed_dht"]),
+                local_discovery=bool(self.node["seed_discovery"]),
+            )
+        except PortTaken:
+            raise self._port_taken("seed_port") from None
         self.exchange = Exchange(
             self.private,
             network.root,
@@ -210,14 +214,20 @@ class Service:
         except OSError as error:
             await self.stop()
             if error.errno == errno.EADDRINUSE:
-                number = self.node[opening]
-                raise SetupError(f"a port is taken: {number}; change {opening} of [node] in fwchain.toml") from None
+                raise self._port_taken(opening) from None
             raise
         self.ledger.start()
         self.level.start()
         self.ear.start()
         self.miner.start()
         self._on_event("serving", url=self.network.config.url, releases=len(self.releases.all()))
+
+    def _port_taken(self, key: str) -> SetupError:
+        place = self.network.folder / FILE
+        return SetupError(
+            f"a port is taken: {self.node[key]}; another `fwchain serve` or program has it: change {key} of [node]"
+            f" in {place}"
+        )
 
     async def stop(self) -> None:
         """End everything that `start` began."""
