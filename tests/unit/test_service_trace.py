@@ -67,6 +67,8 @@ def test_c1_1_with_both_keys_shows_every_field(site: Site) -> None:
     first = clear(shown[0])
     assert (first["model D"], first["version"], first["port"]) == ("thermometer", "1.1.0", "4000")
     assert first["certificate"].startswith("model thermometer, key ")
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d \(\d{10}\)", first["time"])
+    assert list(first)[:3] == ["from", "network", "r + k"]  # the envelope, and a broadcast has no receiver
     r = int(first["r + k"])
     for k, block in enumerate(shown):
         assert clear(block)["r + k"] == str(message.next_r(r, k))

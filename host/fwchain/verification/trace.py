@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime, timezone
 from typing import Any
 
 from fwnode.compat import run
@@ -36,6 +37,7 @@ MEANINGS = {
     "root": "trust root",
 }
 _TEXT = ("t", "d", "v", "o")
+_FIRST = ("t", "from", "to", "net", "r")  # the envelope stands first, the rest as in the message
 _SHORT = 12  # bytes of a hash or key that are shown
 
 
@@ -47,7 +49,8 @@ def fields(
     `known` is what the box holds, where the one who sealed it tells.
     """
     parsed = message.parse(data)
-    clear = {_name(key): _value(key, value) for key, value in parsed.items() if key not in ("box", "sig")}
+    order = [key for key in (*_FIRST, *(key for key in parsed if key not in _FIRST)) if key not in ("box", "sig")]
+    clear = {_name(key): _value(key, parsed[key]) for key in order}
     sealed = known or _opened(parsed, privates) if "box" in parsed else {}
     shown = None if sealed is None else {_name(key): _value(key, value) for key, value in sealed.items()}
     return clear, shown
@@ -90,7 +93,11 @@ def _value(key: str, value: Any) -> str:
         return _release(value)
     if key == "cert":
         certificate = Certificate(value)
-        return f"model {certificate.model}, key {certificate.key_id.hex()[:_SHORT]}…, expires {certificate.expires}"
+        return (
+            f"model {certificate.model}, key {certificate.key_id.hex()[:_SHORT]}…, expires {_time(certificate.expires)}"
+        )
+    if key == "ts":
+        return _time(value) if value else "not known"
     if key == "l":
         peers = unpack(value, value.get("info-hash", b""))
         return (
@@ -99,6 +106,14 @@ def _value(key: str, value: Any) -> str:
     if isinstance(value, bytes):
         return value.hex() if len(value) <= 20 else f"{value[:_SHORT].hex()}… ({len(value)} bytes)"
     return str(value)
+
+
+def _time(seconds: int) -> str:
+    """Seconds since 1970 as a date (UTC), and as they stand in the message."""
+    try:
+        return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%d %H:%M:%S} ({seconds})"
+    except (ValueError, OverflowError, OSError):
+        return str(seconds)
 
 
 def _release(metainfo: bytes) -> str:
