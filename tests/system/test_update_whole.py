@@ -100,10 +100,14 @@ def test_a_flipped_byte_is_found_and_repaired(tmp_path: Path) -> None:
         fleet.wait(board, "repaired", version="1.0.0")
         fleet.wait(board, "current", version="1.0.0")
         assert board.read_image(1) == only.image
+        fwchain("board", "flip", board.folder, "--slot", "running")
+        fleet.wait(board, "tampered", version="1.0.0")
+        fleet.wait(board, "repaired", version="1.0.0")
+        assert board.read_image(0) == only.image
         board.stop()
         fleet.wait_node("block")
         outcomes = [row["outcome"] for row in fleet.rows()]
-        assert "tampered" in outcomes
+        assert outcomes.count("tampered") == 2
 
 
 def test_a_broken_release_is_rolled_back_remembered_and_followed_by_a_good_one(tmp_path: Path) -> None:

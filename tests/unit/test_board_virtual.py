@@ -48,6 +48,8 @@ def test_new_status_flip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert code == 0 and "flash 0x010130" in out
     report = json.loads(fwchain(capsys, "board", "status", folder, "--json")[1])
     assert "Checksum failed" in report["slots"][0]["image"]
+    code, out, _ = fwchain(capsys, "board", "flip", folder, "--slot", "0")
+    assert code == 0 and "flash 0x0100b4" in out  # in the description: a board that runs goes on running
 
 
 def test_clear_words_for_wrong_turns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

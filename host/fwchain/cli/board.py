@@ -21,6 +21,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make, run, 
 
 FOLDER = typer.Argument(..., help="Folder of the virtual board.")
 JSON = typer.Option(False, "--json", help="Print JSON for machines.")
+DESCRIPTION = "0xb4"  # in an image's description, in the field of the ELF file's hash, which nothing runs or reads
 
 
 @app.command()
@@ -87,7 +88,9 @@ def status(folder: Path = FOLDER, as_json: bool = JSON) -> None:
 @app.command()
 def flip(
     folder: Path = FOLDER,
-    offset: str = typer.Argument("0x200", help="Offset in flash, or in the slot when --slot is given."),
+    offset: str = typer.Argument(
+        DESCRIPTION, help="Offset in flash, or in the slot when --slot is given; the default is in no code."
+    ),
     slot: str = typer.Option("", help="0, 1 or running: count the offset from that slot's start."),
     as_json: bool = JSON,
 ) -> None:
