@@ -73,10 +73,16 @@ def test_a_verification_node_killed_in_the_middle_of_a_download(tmp_path: Path) 
         fleet.wait(board, "current")
         new = fleet.release("1.1.0", size=900_000)
         fleet.publish(new)
-        fleet.wait(board, "swarm-resumed", have=0)
-        fleet.wait(board, "swarm-progress")
+        pieces = fleet.wait(board, "swarm-resumed", have=0)["pieces"]
+        while fleet.wait(board, "swarm-progress")["left"] > pieces - 8:
+            pass
         fleet.kill_node()
         fleet.serve()
+        had = 0  # pieces that were there when the download that ends well began
+        while (event := fleet.wait(board, "swarm-resumed", "downloaded", timeout=120))["event"] == "swarm-resumed":
+            had = event["have"]
+        assert had == 0 or had >= 8
+        assert sum(event["down"].values()) <= len(new.image) - had * PIECE + 3 * PIECE
         fleet.wait(board, "updated", version="1.1.0", timeout=120)
         assert board.read_image(1) == new.image
 

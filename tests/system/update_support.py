@@ -88,7 +88,7 @@ class Fleet:
             self.node.check()
             return self._events.read()
 
-        return self._wait("node", more, kind, timeout, fields)
+        return self._wait("node", more, (kind,), timeout, fields)
 
     # boards
 
@@ -101,10 +101,11 @@ class Fleet:
         board.start()
         return board
 
-    def wait(self, board: VirtualBoard, kind: str, timeout: float = WAIT_S, **fields: Any) -> dict[str, Any]:
-        """The board's next event with these fields; an assertion with its console's end when it does not come."""
+    def wait(self, board: VirtualBoard, *kinds: str, timeout: float = WAIT_S, **fields: Any) -> dict[str, Any]:
+        """The board's next event of one of these kinds and with these fields; an assertion with its console's end when
+        it does not come."""
         try:
-            return self._wait(board.name, board.events, kind, timeout, fields)
+            return self._wait(board.name, board.events, kinds, timeout, fields)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{board.console()[-3000:]}") from None
 
@@ -112,7 +113,7 @@ class Fleet:
         self,
         name: str,
         more: Callable[[], list[dict[str, Any]]],
-        kind: str,
+        kinds: tuple[str, ...],
         timeout: float,
         fields: dict[str, Any],
     ) -> dict[str, Any]:
@@ -122,10 +123,10 @@ class Fleet:
             waiting.extend(more())
             while waiting:
                 event = waiting.pop(0)
-                if event["event"] == kind and all(event.get(key) == value for key, value in fields.items()):
+                if event["event"] in kinds and all(event.get(key) == value for key, value in fields.items()):
                     return event
             time.sleep(POLL_S)
-        raise AssertionError(f"{name}: no event {kind} {fields} within {timeout} s")
+        raise AssertionError(f"{name}: no event {' or '.join(kinds)} {fields} within {timeout} s")
 
     # the vendor
 
