@@ -2,10 +2,11 @@
 
 import world as worlds
 from fwnode.roles import END, SEND, UPDATE
+from fwnode.roles import peers as peer_list
 from fwnode.roles.log import CURRENT
-from fwnode.wire import message
+from fwnode.wire import WireError, message
 from fwnode.wire.bencode import decode, encode
-from support import run
+from support import raises, run
 
 ANSWERS = ("res_verchk", "res_verification", "res_metadata", "res_download")
 OTHER = "http://192.0.2.1:4567"  # where the second verification node is
@@ -132,6 +133,25 @@ def test_time_is_learnt_from_an_answer_and_at_most_to_the_trust_roots_expiry():
     _, request, actions = begun()
     last = forged(world, world.send(actions[0][1]), {"ts": world.root.expires})
     assert run(request.receive(last, world.url))[0][0] == SEND and request.clock.time == world.root.expires
+
+
+def test_a_peer_list_is_held_to_its_limits():
+    info_hash = b"\x0a" * 20
+    peers = [("10.0.0.%d" % n, 1024 + n, n % 2 == 0) for n in range(peer_list.MAX_PEERS + 1)]
+    packed = peer_list.pack(info_hash, peers)
+    assert peer_list.unpack(packed, info_hash) == peers[:-1]
+    row = bytes([10, 0, 0, 1, 4, 0, 1])
+    for wrong in (1, [row], row[:-1], row * (peer_list.MAX_PEERS + 1)):
+        error = raises(WireError, peer_list.unpack, {"info-hash": info_hash, "peers": wrong}, info_hash)
+        assert "at most 32 entries of 7 bytes" in str(error)
+    for other in ({"info-hash": bytes(20), "peers": row}, {"peers": row}):
+        assert "not the release's" in str(raises(WireError, peer_list.unpack, other, info_hash))
+
+
+def test_ports_below_1024_are_left_out_of_a_peer_list():
+    """A signed list cannot be aimed at a service of somebody else's (design: addition 10)."""
+    rows = bytes([10, 0, 0, 1, 3, 255, 1]) + bytes([10, 0, 0, 2, 4, 0, 0]) + bytes([10, 0, 0, 3, 0, 80, 1])
+    assert peer_list.unpack({"info-hash": b"", "peers": rows}, b"") == [("10.0.0.2", 1024, False)]
 
 
 # what the key of a verification node, stolen, could say

@@ -8,7 +8,7 @@ import time
 import pytest
 from exchange_world import Node, resigned
 
-from fwchain.verification.tickets import Ticket, TicketKeys
+from fwchain.verification.tickets import KEY_LIFE_S, DailyTickets, Ticket, TicketKeys
 from fwnode import crypto
 from fwnode.compat import run
 from fwnode.roles.log import verification_log
@@ -101,6 +101,29 @@ def test_ticket_keys_rotate_without_breaking_exchanges() -> None:
     assert TicketKeys(new, old).open(sealed, 0) == ticket
     with pytest.raises(Untrusted):
         TicketKeys(new).open(sealed, 0)
+
+
+def test_the_days_ticket_key_is_every_process_s_and_changes_with_the_day() -> None:
+    """A ticket is taken today and tomorrow, by each process that has the node's key, and by no other node."""
+    now = [10 * KEY_LIFE_S - 1.0]
+    private = os.urandom(32)
+    one, other, stranger = (DailyTickets(key, lambda: now[0]) for key in (private, private, os.urandom(32)))
+    ticket = Ticket(bytes(65), bytes(20), "m", "1.0.0", 1, 1, 2**33)
+    sealed = one.seal(ticket)
+    with pytest.raises(Untrusted, match="a key that this node does not have"):
+        stranger.open(sealed, 0)
+    now[0] += 1
+    assert other.open(sealed, 0) == one.open(sealed, 0) == ticket
+    assert one.seal(ticket)[:4] != sealed[:4]
+    now[0] += KEY_LIFE_S
+    with pytest.raises(Untrusted):
+        one.open(sealed, 0)
+
+
+def test_a_ticket_key_has_32_bytes() -> None:
+    for keys in ((bytes(16),), (bytes(32), bytes(31))):
+        with pytest.raises(ValueError, match="32 bytes expected"):
+            TicketKeys(*keys)
 
 
 def test_logs_with_a_foreign_id_or_signature(world: Node) -> None:
