@@ -10,7 +10,7 @@ import math
 
 from build_info import VERSION
 
-FOLDER = "/rom/"
+FOLDER = __file__.rsplit("/", 1)[0] + "/"  # where its files lie: in the image, or in a release's own folder
 CHUNK = 4096
 SENSOR_RANGE = (-40, 125)  # °C
 PERIOD_S = 60
