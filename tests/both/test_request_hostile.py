@@ -6,7 +6,7 @@ from fwnode.errors import FwError
 from fwnode.roles import END
 from fwnode.wire import WireError, message
 from fwnode.wire.bencode import decode, encode
-from fwnode.wire.fields import MAX_MESSAGE
+from fwnode.wire.fields import MAX_MESSAGE, check_value
 from support import raises, run
 
 
@@ -67,6 +67,11 @@ def test_messages_say_which_field_and_which_limit():
     assert "r: -1 is outside 0 to" in str(raises(WireError, message.parse, changed(reply, r=-1)))
     assert "extra does not belong" in str(raises(WireError, message.parse, changed(reply, extra=1)))
     assert "limit 16384" in str(raises(WireError, message.parse, b"x" * (MAX_MESSAGE + 1)))
+    for wrong in (1, [b"1"], {b"1": 1}):
+        assert "v: a string expected" in str(raises(WireError, check_value, "v", wrong))
+    for wrong in (b"12", [1, 2], 1):
+        assert "l: a dictionary expected" in str(raises(WireError, check_value, "l", wrong))
+    assert "l: 1 bytes or entries, limits 2 to 2" in str(raises(WireError, check_value, "l", {"peers": b""}))
 
 
 def test_wrong_signature_network_receiver_r_and_sender_are_dropped():

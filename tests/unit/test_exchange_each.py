@@ -13,7 +13,7 @@ from fwchain.verification.tickets import TicketKeys
 from fwnode import crypto
 from fwnode.compat import run
 from fwnode.trust import cert
-from fwnode.wire import message
+from fwnode.wire import WireError, message
 from fwnode.wire.bencode import decode, encode
 
 REPAIR = ["req_verchk", "req_verification", "req_metadata", "req_download"]
@@ -132,6 +132,14 @@ def test_metadata_of_a_version_that_nobody_published_is_a_signed_none(node: Node
 def test_a_log_of_another_model_than_its_certificate_s(node: Node, each: list[bytes]) -> None:
     assert node.dropped(resigned(node.board, each[-1], d=b"toaster")) == "model"
     assert node.dropped(resigned(node.board, each[-1], v=b"1.0")) == "malformed"
+
+
+def test_nobody_makes_a_message_that_everybody_refuses(node: Node, each: list[bytes]) -> None:
+    """Each field within its limit, and all together beyond the message's."""
+    answer = message.parse(node.give(each[0]))
+    fields = {"box": bytes(15360), "ticket": bytes(512), "cert": bytes(400), "tip": bytes(512)}
+    with pytest.raises(WireError, match="message: 17... bytes, limit 16384"):
+        run(message.sign(node.node, {**answer, **fields}))
 
 
 # open enrolment, as the paper has it: a bare key takes part

@@ -56,6 +56,10 @@ def test_a_message_of_exactly_the_limit_is_looked_at(site: Site) -> None:
     ("field", "value", "text"),
     [
         ("v", b"1.0", "version"),
+        ("d", 7, "d: a string expected"),
+        ("d", b"two words", "d: printable ASCII without spaces expected"),
+        ("d", b"colour\x1b[31m", "d: printable ASCII without spaces expected"),
+        ("cert", [b"x"], "cert: a string expected"),
         ("d", b"x" * 33, "d: 33 bytes or entries, limits 1 to 32"),
         ("port", 80, "port: 80 is outside 1024 to 65535"),
         ("from", b"short", "from: 5 bytes"),
