@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from update_support import Fleet, Update
+from update_support import Fleet
 
 from fwchain import keyfile
-from fwchain.chainstore.schema import open_engine
-from fwchain.verification.releases import ReleaseStore
 from fwnode import crypto
 from fwnode.compat import run
 from fwnode.trust import root as roots
@@ -46,7 +44,7 @@ def test_a_board_catches_up_root_by_root_and_obeys_the_newest(tmp_path: Path) ->
         fleet.wait(board, "current")
 
         stolen = fleet.release("1.1.0")
-        smuggle(fleet, stolen)
+        fleet.smuggle(stolen)
         while "0 of 1 vendor signatures" not in fleet.wait(board, "failed")["why"]:
             pass  # an exchange that the restart cut off fails too
         assert board.status()["slots"][1]["version"] is None
@@ -54,17 +52,5 @@ def test_a_board_catches_up_root_by_root_and_obeys_the_newest(tmp_path: Path) ->
         path = fleet.network.folder / "keys" / "vendor.pem"
         path.unlink()
         keyfile.save(path, fresh)
-        smuggle(fleet, fleet.release("1.2.0"))
+        fleet.smuggle(fleet.release("1.2.0"))
         fleet.wait(board, "updated", version="1.2.0")
-
-
-def smuggle(fleet: Fleet, update: Update) -> None:
-    """Put a release into the node's store past every check, as one who broke into it would."""
-    fleet.kill_node()
-    place = fleet.network.folder / "releases" / update.release.info_hash.hex()
-    place.mkdir()
-    (place / update.release.name).write_bytes(update.image)
-    engine = open_engine(fleet.network.database)
-    ReleaseStore(engine, fleet.network.releases).add(update.release)
-    engine.dispose()
-    fleet.serve()
