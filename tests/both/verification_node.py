@@ -62,9 +62,6 @@ class Releases:
     def by_version(self, model: str, wanted: str) -> release.Release | None:
         return next((one for one in self.known if (one.model, one.version) == (model, wanted)), None)
 
-    def by_verifier(self, verifier: bytes) -> release.Release | None:
-        return next((one for one in self.known if one.verifier == verifier), None)
-
 
 class World:
     """One network in memory and its verification node on a loopback port."""

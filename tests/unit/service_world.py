@@ -105,14 +105,16 @@ class Site:
         content = image if image is not None else build_image(MODEL, version, {"app.py": b"print('hello')\n"})
         return self.sign(version, content, **statement), content
 
-    def sign(self, version: str, content: bytes, signed: bool = True, **statement: Any) -> Release:
+    def sign(
+        self, version: str, content: bytes, signed: bool = True, name: str | None = None, **statement: Any
+    ) -> Release:
         """M of `content` as it is: a vendor's tools would refuse some of what is signed here."""
         now = int(time.time())
         values = {"issued": now - 10, "expires": now + DAY_S, "epoch": 0, "trackers": [], "web-seeds": []}
         builder = release_.Builder()
         builder.update(content)
         body = {"model": MODEL, "platform": "virtual", "version": version, **values, **statement}
-        metainfo = builder.finish(body, [(build.default_name(MODEL, version), release_.SLOT, len(content))])
+        metainfo = builder.finish(body, [(name or build.default_name(MODEL, version), release_.SLOT, len(content))])
         return Release(run(release_.sign(metainfo, self.net.private("vendor"))) if signed else metainfo)
 
     def publish(self, release: Release, body: bytes) -> Answer:

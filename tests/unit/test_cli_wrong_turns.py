@@ -244,6 +244,20 @@ def test_a_full_disk_is_named_and_nothing_half_written_stays(tmp_path: Path, cap
     assert made.read_bytes() == signed
 
 
+def test_one_file_alone_gets_the_releases_own_name(tmp_path: Path, capsys: Output) -> None:
+    """So that the same app.py can be released again, for another model or after a detour."""
+    (tmp_path / "app.py").write_text("print('hello')\n")
+    hashes = set()
+    for model, version in (("lamp", "1.0.0"), ("lamp", "1.0.1"), ("fan", "1.0.0")):
+        command = ["release", "build", "--path", str(tmp_path / "app.py"), "--version", version, "--model", model]
+        assert run([*command, "--platform", "esp32", "--out", str(tmp_path / "out"), "--json"]) == 0
+        row = json.loads(capsys.readouterr().out)
+        assert [(file["name"], file["target"]) for file in row["files"]] == [(f"{model}-{version}-app.py", "app.py")]
+        assert (tmp_path / "out" / f"{model}-{version}-app.py").exists()
+        hashes.add(row["info_hash"])
+    assert len(hashes) == 3
+
+
 def test_the_way_through(tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     """build, sign, show, publish, with ./network and ./release as the defaults have it."""
     monkeypatch.chdir(tmp_path)

@@ -13,8 +13,10 @@ from fwchain.verification.tickets import TicketKeys
 from fwnode import crypto
 from fwnode.compat import run
 from fwnode.trust import cert
+from fwnode.trust.release import Release
 from fwnode.wire import WireError, message
 from fwnode.wire.bencode import decode, encode
+from verification_node import make_release
 
 REPAIR = ["req_verchk", "req_verification", "req_metadata", "req_download"]
 UPDATE = ["req_verchk", "req_download"]
@@ -122,6 +124,14 @@ def test_what_is_not_known_here_is_dropped_and_counted(node: Node, each: list[by
     ticket = tickets.open(decode(each[5])["ticket"], time.time())
     foreign = tickets.seal(dataclasses.replace(ticket, model="toaster"))
     assert node.dropped(node.resealed(each[5], {"ticket": foreign})) == "unknown-release"
+
+
+def test_two_models_and_two_versions_may_have_the_same_bytes(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """L is prepared by H(fv_new) (C1-2 step 6), of the release that M named."""
+    same = node.firmware["1.1.0"]
+    twins = [make_release("1.1.0", same, node.vendor, model="aaa"), make_release("0.9.0", same, node.vendor)]
+    monkeypatch.setattr(node.releases, "known", [*map(Release, twins), *node.releases.known])
+    assert len(node.sent("1.1.0")) == len(UPDATE)
 
 
 def test_metadata_of_a_version_that_nobody_published_is_a_signed_none(node: Node, each: list[bytes]) -> None:

@@ -136,6 +136,20 @@ def test_two_uploads_of_one_version_at_once_leave_one_whole_release(site: Site) 
     assert kept(site)[1].count(release.metainfo) == 1
 
 
+def test_the_same_file_as_another_release_is_refused_and_takes_nothing_with_it(site: Site) -> None:
+    """Both would have one info-hash: in the swarm, in the seed and in the folder."""
+    first, image = site.release("5.0.0", name="app.bin")
+    assert site.publish(first, image).status == 200
+    for changes in ({}, {"model": "another"}):
+        again = site.sign("5.0.1", image, name="app.bin", **changes)
+        assert again.info_hash == first.info_hash
+        answer = site.publish(again, image)
+        assert answer.status == 409 and "has the same file as thermometer 5.0.0" in answer.error
+    assert site.get(f"/firmware/{first.info_hash.hex()}/app.bin").body == image
+    renamed = site.sign("5.0.1", image, name="app-5.0.1.bin")
+    assert site.publish(renamed, image).status == 200
+
+
 def test_a_published_release_is_there_again_after_a_restart(tmp_path: Path) -> None:
     net = make_network(tmp_path / "net")
     with serving(net) as site:

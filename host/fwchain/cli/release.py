@@ -181,6 +181,9 @@ def _files(
     for item in path_files:
         name, _, target = item.partition("=")
         files.append((Path(name).name, target or Path(name).name, Path(name).read_bytes()))
+    if len(files) == 1 and path_files:  # its name is the swarm's for the whole release, so it is the release's own
+        ((name, target, content),) = files
+        files = [(f"{model}-{version}-{name}", target, content)]
     if not files:
         raise SetupError("nothing to release: give a firmware folder, --image or --path")
     return files

@@ -38,9 +38,6 @@ class Releases(Protocol):
     def by_version(self, model: str, wanted: str) -> Release | None:
         """The release of exactly this version."""
 
-    def by_verifier(self, verifier: bytes) -> Release | None:
-        """The release with this verifier."""
-
 
 def _no_block(data: bytes, told: dict[str, Any], ip: str) -> None:
     raise Untrusted("type", "block: not taken here")
@@ -203,8 +200,9 @@ class Exchange:
         """C1-2 steps 6 and 7: H(fv_new) comes in, L goes out."""
         ticket = self._ticket(ask, None)
         sealed = self._open(ask, ticket.public, ticket.r, ticket.k + 1)
-        release = self.releases.by_verifier(sealed["h"])
-        if release is None or release.model != ticket.model or release.version.encode() != ask["v"]:
+        # by version, since two models or versions may have the same bytes
+        release = self.releases.by_version(ticket.model, ask["v"].decode())
+        if release is None or not equal(sealed["h"], release.verifier):
             raise Untrusted("unknown-release", "h: no release of this model and version has this verifier")
         if sealed["id"] != ask["from"]:
             raise Untrusted("id", "req_download: its sealed ID is not the sender's")

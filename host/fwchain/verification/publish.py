@@ -147,6 +147,13 @@ class Publisher:
             raise Refused(409, f"{release.model} {release.version} is published already, with another verifier")
         if known:
             raise Refused(409, f"{release.model} {release.version} is published already")
+        same = self.store.by_info_hash(release.info_hash)
+        if same:
+            raise Refused(
+                409,
+                f"{release.model} {release.version} has the same file as {same.model} {same.version}, by name and"
+                " bytes, so the swarm could not tell them apart: give the file another name",
+            )
 
     async def _files(self, body: StreamReader, release: Release, folder: Path) -> None:
         whole = hashlib.sha256()

@@ -71,10 +71,6 @@ class ReleaseStore:
         """The release of exactly this version."""
         return next((one for one in self.all() if (one.model, one.version) == (model, wanted)), None)
 
-    def by_verifier(self, verifier: bytes) -> Release | None:
-        """The release with this verifier."""
-        return next((one for one in self.all() if one.verifier == verifier), None)
-
     def by_info_hash(self, info_hash: bytes) -> Release | None:
         """The release with this info-hash."""
         return self._by_hash.get(info_hash)
