@@ -27,7 +27,7 @@ from fwchain.resources import fwnode_folder
 HEAP_OF_A_BOARD = 192 * 1024
 LEAST = 96 * 1024
 STEP = 2 * 1024
-FILLER = 1_380_000
+FILLER = 1_330_000
 BUDGET = 38 * 1024
 
 APP = """

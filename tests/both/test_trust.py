@@ -197,6 +197,36 @@ def test_malformed_releases_name_the_field():
     assert "limit 8192" in str(raises(WireError, release.Release, bytes(9000)))
 
 
+def test_malformed_files_urls_and_signatures_of_a_release():
+    good = decode(made())
+    row = "[name, target, length] expected"
+    half = [[b"x", b"slot", 50_000], [b"y", b"lib/y", 50_000]]
+    for changes, text in (
+        ({"files": [b"abc"]}, row),
+        ({"files": [[b"x", b"slot"]]}, row),
+        ({"files": [[b"x", b"slot", b"9"]]}, row),
+        ({"files": [[b"x", b"slot", 0]]}, row),
+        ({"files": [[b"", b"slot", 100_000]]}, "path ''"),
+        ({"files": [[b"x" * 65, b"slot", 100_000]]}, "at most 64 bytes"),
+        ({"files": [[b"x", b"\xff", 100_000]]}, "files: byte 0xff is not printable ASCII"),
+        ({"files": [half[0], [b"x", b"lib/y", 50_000]]}, "a name stands twice"),
+        ({"files": [half[1], [b"z", b"lib/y", 50_000]]}, "a target stands twice"),
+        ({"files": [half[1], half[0]]}, "the slot image is the first file"),
+        ({"files": half}, ""),  # right so far: it is info that does not say so
+        ({"files": [[b"f%d" % n, b"lib/%d" % n, 1] for n in range(17)]}, "files: 17 is outside 1 to 16"),
+        ({"trackers": [b"http://" + b"x" * 194]}, "no URL of at most 200 bytes"),
+        ({"web-seeds": [b"http://x"] * 9}, "web-seeds: 9 is outside 0 to 8"),
+        ({"web-seeds": [5]}, "web-seeds: a string expected"),
+        ({"model": b"two words"}, "model: byte 0x20 is not printable ASCII"),
+        ({"issued": -1}, "issued: -1 is outside"),
+    ):
+        bad = dict(good, release=dict(good["release"], **changes))
+        error = str(raises(WireError, release.Release, encode(bad)))
+        assert text in error if text else error == "info: its files are not those of release", error
+    for pairs in ([5], [[bytes(20)]], [[bytes(19), bytes(64)]], [[bytes(20), bytes(63)]]):
+        assert "signatures: " in str(raises(WireError, release.Release, encode(dict(good, **{"release-sigs": pairs}))))
+
+
 def test_an_info_that_release_binds_but_that_lies_is_refused():
     for changes, text in (
         ({"length": 5}, "info: its files are not those of release"),
@@ -221,10 +251,20 @@ def test_waves_reach_boards_by_their_own_place():
     assert 0 < share(100) < 30 and 30 < share(160) < 70 and share(190) == 100
     first = {board for board in boards if one.offered(board, 100)}
     assert all(one.offered(board, 160) for board in first)
-    assert release.Release(made()).offered(boards[0], None)
+    at_once = release.Release(made())
+    assert at_once.offered(boards[0], None) and at_once.offered(boards[0], 0)
 
 
 def test_malformed_waves_are_refused():
+    for rollout in (
+        5,
+        [b"1", [[5, 5]]],
+        [100, 5],
+        [100, [5]],
+        [100, [[n, n] for n in range(1, 18)]],
+        [100, [[5, b"5"]]],
+    ):
+        assert "rollout" in str(raises(WireError, made, rollout=rollout)), rollout
     for rollout in ([100], [100, []], [100, [[0, 1]]], [100, [[500, 5], [400, 6]]], [100, [[1001, 5]]], [100, [[5]]]):
         assert "rollout" in str(raises(WireError, made, rollout=rollout)), rollout
 

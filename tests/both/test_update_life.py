@@ -61,6 +61,19 @@ def test_update_confirm_floor():
     assert boot.keys.get("pend") is None
 
 
+def test_the_same_bytes_under_a_higher_version_are_an_update():
+    """A vendor who goes back releases the old bytes anew."""
+    image, first = new_version("1.0.0", 1, 4300)
+    node = Node()
+    assert first.verifier == node.first.verifier
+    node.install(node.boot(), slot_release(image, "1.0.5"), image)
+    boot = node.boot()
+    assert boot.trial and boot.genuine and (boot.place, boot.version) == ("ota_1", "1.0.5")
+    boot.confirm()
+    boot = node.boot()
+    assert not boot.trial and boot.genuine and (boot.place, boot.version) == ("ota_1", "1.0.5")
+
+
 def test_cut_after_the_confirmation():
     node = Node()
     node.install(node.boot(), RELEASE, IMAGE)

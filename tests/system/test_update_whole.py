@@ -49,7 +49,7 @@ def test_boards_update_from_the_seed_and_from_each_other(tmp_path: Path) -> None
         boards = [fleet.board(old) for _ in range(3)]
         for board in boards:
             fleet.wait(board, "current", version="1.0.0")
-        new = fleet.release("1.1.0", size=1_380_000)
+        new = fleet.release("1.1.0", size=1_330_000)
         assert len(new.image) > 1.4 * 1024 * 1024
         fleet.publish(new)
         sources: dict[str, int] = {}
@@ -82,7 +82,7 @@ def test_an_update_in_a_fragmented_heap(tmp_path: Path) -> None:
         board = fleet.board(old)
         assert fleet.wait(board, "fragmented")["pieces"] > 40
         fleet.wait(board, "current", version="1.0.0")
-        fleet.publish(fleet.release("1.1.0", size=1_380_000, app=FRAGMENTS))
+        fleet.publish(fleet.release("1.1.0", size=1_330_000, app=FRAGMENTS))
         fleet.wait(board, "updated", version="1.1.0", timeout=120)
 
 

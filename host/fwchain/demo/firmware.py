@@ -11,7 +11,9 @@ from fwchain import resources
 from fwchain.board.image import filler
 
 EXAMPLE = "thermometer"
-FILLER = 1_400_000  # bytes; with fwnode and the application the image exceeds 1.4 MiB and still fits its slot
+FILLER = (
+    1_330_000  # bytes; with fwnode and the application the image exceeds 1.4 MiB, and there is room for both to grow
+)
 AT_LEAST = int(1.4 * 1024 * 1024)
 OUT_OF_RANGE = 400.0  # °C that the broken release's calibration adds: its self-test fails
 

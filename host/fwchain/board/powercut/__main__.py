@@ -24,7 +24,7 @@ from fwchain.board.powercut.states import PHASES, Cut, all_cuts, contents
 from fwchain.demo.processes import interruptible
 from fwnode.errors import FwError
 
-FULL_FILLER = 1_400_000
+FULL_FILLER = 1_330_000
 SMALL_FILLER = 40_000  # two pieces
 LONG_FAILURES = 3  # are told with all that was seen, the others in a line
 SECOND_WITHIN = 400  # a second cut strikes at one of so many operations after the first
