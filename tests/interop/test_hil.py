@@ -15,11 +15,6 @@ from pathlib import Path
 
 import pytest
 
-# the defect that tests/system/test_serial_flashing.py names stops this suite too, now and then
-pytestmark = pytest.mark.skipif(
-    "FWCHAIN_SERIAL" not in os.environ, reason="a known defect of the virtual serial port; FWCHAIN_SERIAL=1 runs it"
-)
-
 REPOSITORY = Path(__file__).parents[2]
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from fwchain.board.serial import registry
 from fwchain.board.serial.bootlog import rom_log
 from fwchain.board.serial.chips import CHIPS
-from fwchain.board.serial.console import Console, catches_interrupt, to_crlf
+from fwchain.board.serial.console import Console, catches_interrupt, interrupt, to_crlf
 
 BANNER = b'MicroPython v1.25 on today; board\r\nType "help()" for more information.\r\n>>> '
 RAW = b"\r\nraw REPL; CTRL-B to exit\r\n>"
@@ -78,9 +78,16 @@ def test_a_session_that_starts_raw_shows_only_boot_pys_words() -> None:
     theirs.close()
 
 
-def test_ctrl_c_at_a_prompt_is_a_byte(pair: tuple[Console, socket.socket], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def program_runs(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """What each Ctrl-C meets, one answer after the other: a program that takes it, or none; at the end: none."""
+    answers: list[bool] = []
+    monkeypatch.setattr("fwchain.board.serial.console.interrupt", lambda pid: bool(answers) and answers.pop(0))
+    return answers
+
+
+def test_ctrl_c_at_a_prompt_is_a_byte(pair: tuple[Console, socket.socket], program_runs: list[bool]) -> None:
     console, program = pair
-    monkeypatch.setattr("fwchain.board.serial.console.catches_interrupt", lambda pid: False)
     program.send(BANNER)
     console.receive()
     console.send(b"ab\x03cd")
@@ -88,21 +95,65 @@ def test_ctrl_c_at_a_prompt_is_a_byte(pair: tuple[Console, socket.socket], monke
 
 
 def test_ctrl_c_before_the_prompt_waits_for_the_program(
-    pair: tuple[Console, socket.socket], monkeypatch: pytest.MonkeyPatch
+    pair: tuple[Console, socket.socket], program_runs: list[bool]
 ) -> None:
     console, program = pair
-    ready: list[bool] = []
-    killed: list[int] = []
-    monkeypatch.setattr("fwchain.board.serial.console.catches_interrupt", lambda pid: bool(ready))
-    monkeypatch.setattr(os, "kill", lambda pid, number: killed.append(number))
     console.send(b"\r\x03\r")
     assert program.recv(20) == b"\r\r"
     console.poll()
     assert console.wants_poll
-    assert not killed
-    ready.append(True)
+    program_runs.append(True)
     console.poll()
-    assert len(killed) == 1
+    assert not program_runs
+    assert not console.wants_poll
+
+
+def test_ctrl_c_that_waits_is_forgotten_at_the_prompt(
+    pair: tuple[Console, socket.socket], program_runs: list[bool]
+) -> None:
+    console, program = pair
+    console.send(b"\x03")
+    program.send(BANNER)
+    console.receive()
+    program_runs.append(True)
+    console.poll()
+    assert program_runs, "a program that was started later was interrupted"
+    assert not console.wants_poll
+
+
+def test_ctrl_c_does_not_reach_a_board_that_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the file system is mounted there is no program to interrupt, whatever the process catches."""
+    started: list[bool] = []
+    sent: list[int] = []
+    monkeypatch.setattr("fwchain.board.serial.console.interrupt", lambda pid: not sent.append(pid))
+    ours, theirs = socket.socketpair()
+    console = Console(ours.detach(), os.getpid(), started=lambda: bool(started))
+    console.send(b"\x03")
+    console.poll()
+    assert not sent and console.wants_poll
+    started.append(True)
+    console.poll()
+    assert sent == [os.getpid()]
+    console.close()
+    theirs.close()
+
+
+def test_a_second_ctrl_c_does_not_meet_the_prompt(
+    pair: tuple[Console, socket.socket], program_runs: list[bool]
+) -> None:
+    """Two in a row, as ampy and people send them: one signal; the other is forgotten once raw REPL waits again."""
+    console, program = pair
+    program.send(RAW)
+    console.receive()
+    program_runs.append(True)
+    console.send(b"\x03\x03")
+    assert not program_runs
+    assert console.wants_poll
+    program.send(b"\x04Traceback\n\x04>")
+    console.receive()
+    program_runs.append(True)
+    console.poll()
+    assert program_runs
     assert not console.wants_poll
 
 
@@ -140,21 +191,28 @@ def test_registry_forgets_the_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert registry.running() == []
 
 
-def test_a_second_ctrl_c_does_not_meet_the_prompt(
-    pair: tuple[Console, socket.socket], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two in a row, as ampy and people send them: one signal; then bytes, once raw REPL waits again."""
-    console, program = pair
-    killed: list[int] = []
-    monkeypatch.setattr("fwchain.board.serial.console.catches_interrupt", lambda pid: True)
-    monkeypatch.setattr(os, "kill", lambda pid, number: killed.append(number))
-    program.send(RAW)
-    console.receive()
-    console.send(b"\x03\x03")
-    console.poll()
-    assert len(killed) == 1
-    program.send(b"\x04Traceback\n\x04>")
-    console.receive()
-    console.poll()
-    assert len(killed) == 1
-    assert not console.wants_poll
+ANSWERS = """
+import signal, sys
+signal.signal(signal.SIGUSR1, lambda *_: print("usr1", flush=True))
+signal.signal(signal.SIGINT, signal.{})
+print(flush=True)
+for line in sys.stdin:
+    print("runs", flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(("action", "taken"), [("default_int_handler", True), ("SIG_DFL", False)])
+def test_interrupt_signals_only_who_catches_and_lets_it_run_on(action: str, taken: bool) -> None:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", ANSWERS.format(action)], **pipes) as process:  # type: ignore[call-overload]
+        process.stdout.readline()
+        assert interrupt(process.pid) is taken
+        if taken:
+            assert process.stdout.readline() == "usr1\n"
+        process.stdin.write("x\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "runs\n"
+        process.stdin.close()
+        process.wait()
+        assert interrupt(process.pid) is False

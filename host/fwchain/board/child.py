@@ -23,11 +23,6 @@ def runtime_romfs() -> bytes:
     return build_romfs(built)
 
 
-def ignore_interrupts() -> None:
-    """Until MicroPython takes Ctrl-C itself, it must not end a board that is starting."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 def kill(pid: int) -> None:
     """End a process at once, if it is still there."""
     try:

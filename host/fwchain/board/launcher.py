@@ -45,7 +45,6 @@ def main(arguments: list[str]) -> int:
     """Boot once; returns the exit code of the process."""
     folder, options = Path(arguments[0]), json.loads(arguments[1])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # until MicroPython takes it
     die_with_parent()
     flash = Flash(folder / "flash.bin", power_off)
     journal = folder / JOURNAL_NAME
@@ -88,6 +87,7 @@ def micropython(folder: Path, flash: Flash, rom: tuple[int, int] | None, options
     """Run MicroPython over the mapped flash."""
     import micropython_run
 
+    take_interrupts(micropython_run.__file__)
     with open(folder / RUNTIME_NAME, "rb") as file:
         runtime = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     code = START.format(
@@ -117,6 +117,18 @@ def micropython(folder: Path, flash: Flash, rom: tuple[int, int] | None, options
 def write(text: str) -> None:
     """Print to the serial port at once."""
     os.write(1, text.encode())
+
+
+def take_interrupts(library: str) -> None:
+    """Let SIGUSR1 mean Ctrl-C. MicroPython's own SIGINT leaves whatever C code runs by a jump, the file system's or the
+    collector's too; this one is raised between two bytecodes, as on a chip.
+    """
+    libc = ctypes.CDLL(None)
+    handler = ctypes.cast(ctypes.CDLL(library).mp_sched_keyboard_interrupt, ctypes.c_void_p)
+    libc.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
+    libc.signal.restype = ctypes.c_void_p
+    libc.signal(signal.SIGUSR1, handler)
+    libc.siginterrupt(signal.SIGUSR1, 1)  # a sleeping or waiting program wakes
 
 
 def power_off() -> None:

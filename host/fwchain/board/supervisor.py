@@ -12,7 +12,6 @@ import fcntl
 import json
 import os
 import select
-import signal
 import socket
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from typing import Any
 
 from fwchain.board import launcher
 from fwchain.board.boards import Board
-from fwchain.board.child import ignore_interrupts, kill, python_path, runtime_romfs
+from fwchain.board.child import kill, python_path, runtime_romfs
 from fwchain.board.flash import Flash
 from fwchain.board.output import Output
 from fwchain.board.runtime.vb import appimage, parts
@@ -152,16 +151,16 @@ class Supervisor:
 
     def _run(self) -> None:
         try:
-            soft, raw, main = False, False, True
+            soft, raw = False, False
             while not self._stop.is_set():
                 if self._download:
                     self._hold("download", None)
                     st.put(self.flash.state, st.CONTROL, st.CONTROL_NONE)  # the reset that ended it
-                    soft, raw, main, self._cause = False, False, True, st.PWRON_RESET
+                    soft, raw, self._cause = False, False, st.PWRON_RESET
                     continue
                 self._set("running")
-                ended = self._boot(soft, raw, main and not raw)
-                soft, raw, main = False, False, True
+                ended = self._boot(soft, raw)
+                soft, raw = False, False
                 if self._stop.is_set() or ended == "download":
                     continue
                 if ended == "soft":
@@ -169,8 +168,6 @@ class Supervisor:
                 elif ended == "repl":
                     soft, self._cause = True, st.SOFT_RESET
                     raw = self._was_raw
-                elif ended == "prompt":
-                    soft, main = True, False
                 elif ended == "off":
                     self._set("off")
                     return
@@ -190,20 +187,21 @@ class Supervisor:
             self.state = state
             self._changed.notify_all()
 
-    def _boot(self, soft: bool, raw: bool, main: bool) -> str:
-        """One process from start to end, with main.py or without; returns what follows."""
+    def _boot(self, soft: bool, raw: bool) -> str:
+        """One process from start to end, `raw`: into raw REPL, without main.py; returns what follows."""
         options = {
             "cause": self._cause,
             "heap": self.heap,
             "soft": soft,
             "repl": self.serial,
-            "main": main,
+            "main": not raw,
             "wifi": self.wifi,
             "chip_id": self.kind.chip_id,
             "rom_log": self._rom_log(),
         }
         command = [sys.executable, "-m", "fwchain.board.launcher", str(self.folder)]
         environment = {**os.environ, "PYTHONPATH": python_path(), "PYTHONDONTWRITEBYTECODE": "1"}
+        st.put(self.flash.state, st.STARTED, 0)
         ours: socket.socket | None = None
         if self.serial:
             ours, theirs = socket.socketpair()
@@ -218,13 +216,13 @@ class Supervisor:
             [*command, json.dumps(options)],
             env=environment,
             start_new_session=True,
-            preexec_fn=ignore_interrupts,
             **streams,
         )
         self._process = process
         if ours is not None:
             theirs.close()
-            self._port.attach(ours.detach(), process.pid, raw=raw)
+            started = lambda: bool(st.get(self.flash.state, st.STARTED))  # noqa: E731
+            self._port.attach(ours.detach(), process.pid, raw, started)
         try:
             forced = self._watch(process)
         finally:
@@ -313,15 +311,13 @@ class Supervisor:
             self.events.emit("no_boot")
             self._cause = st.SOFT_RESET
             return "no boot"
-        if code == -signal.SIGINT and self._port is not None:
-            return "prompt"  # Ctrl-C just as the program ended: MicroPython did not catch it any more
         if code < 0 or request == st.REQUEST_PANIC:
             self._say(b"\r\nGuru Meditation Error: the program ended by itself. Rebooting...\r\n")
             self.events.emit("panic", code=code)
             self._cause = st.SOFT_RESET
             self._stop.wait(PANIC_DELAY_S)
             return "reset"
-        if self._port is not None and code == 0:
+        if self._port is not None:  # Ctrl-D, or SystemExit, at the prompt
             self._say(b"MPY: soft reboot\r\n")
             return "repl"
         self.events.emit("main_ended", code=code)

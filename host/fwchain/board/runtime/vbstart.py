@@ -9,6 +9,7 @@ import gc
 import sys
 
 import esp32
+import micropython
 import network
 import vbmachine
 import vfs
@@ -65,13 +66,16 @@ def execute(path, scope):
 
 
 def guarded(function):
-    """Call `function`; an exception is printed, as by a real board, and gives 2."""
+    """Call `function`, which Ctrl-C may interrupt; an exception is printed, as by a real board, and gives 2."""
     try:
+        micropython.kbd_intr(3)
         function()
+        micropython.kbd_intr(-1)
         return 1
     except SystemExit:
         hw.request(st.REQUEST_SOFT_RESET)
     except BaseException as error:  # noqa: BLE001 as a real board's main loop does
+        micropython.kbd_intr(-1)
         sys.print_exception(error, sys.stdout)
     return 2
 
@@ -90,7 +94,9 @@ def run(memory, rom, wifi, chip_id, run_main, scope):
     sys.modules["machine"] = sys.modules["umachine"] = vbmachine
     sys.modules["esp32"] = esp32
     sys.modules["network"] = network
+    micropython.kbd_intr(-1)
     hw.attach(*memory)
+    st.put(hw.state, st.STARTED, 1)
     hw.wifi = wifi
     hw.chip_id = chip_id
     hw.rom = rom

@@ -1,10 +1,10 @@
 """The bridge between the serial port and the MicroPython process: bytes, Ctrl-C, and which REPL is
 on.
 
-A real board's UART interrupt sees Ctrl-C (0x03) while a program runs; the Unix port takes SIGINT
-for that. At a prompt, or when a program has switched the interrupt off
-(`micropython.kbd_intr(-1)`), the byte is data and a signal would end the process. The process's own
-signal mask tells which it is.
+A real board's UART interrupt sees Ctrl-C (0x03) while a program runs; the launcher lets SIGUSR1 stand
+for that. At a prompt, or when a program has switched the interrupt off (`micropython.kbd_intr(-1)`),
+the byte is data and a signal would end the process. Whether the process catches SIGINT, which
+MicroPython switches on and off with the interrupt, tells which it is.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 CTRL_C = b"\x03"
@@ -22,36 +23,63 @@ PROMPT = b">>> "
 RAW_PROMPT = b"\x04>"  # after a program that raw REPL ran
 MOUNT_MARK = b"\x18"  # mpremote's mount protocol speaks binary from here on
 
-QUIET_S = 0.3  # after a Ctrl-C that was delivered
+STOP_S = 1.0  # a process takes far less to stop
 INPUT_LIMIT = 256 * 1024  # bytes held for a program that does not read; beyond it they are lost, as on a UART
 
 
-def catches_interrupt(pid: int) -> bool:
-    """True when process `pid` has a handler for SIGINT (Linux; elsewhere always False)."""
+def _status(pid: int, field: str) -> str:
+    """A field of the process's status, empty when it has gone (Linux; elsewhere always empty)."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
+        return ""
+    return next((line.split()[1] for line in status.splitlines() if line.startswith(field + ":")), "")
+
+
+def catches_interrupt(pid: int) -> bool:
+    """True when process `pid` has a handler for SIGINT."""
+    return bool(int(_status(pid, "SigCgt") or "0", 16) >> (signal.SIGINT - 1) & 1)
+
+
+def interrupt(pid: int) -> bool:
+    """Raise KeyboardInterrupt in the program that process `pid` runs; False when none runs that may be interrupted.
+
+    The process stands still between the look and the signal: a program that ended in between would be at its
+    prompt, where the signal is the end.
+    """
+    if not catches_interrupt(pid):
         return False
-    for line in status.splitlines():
-        if line.startswith("SigCgt:"):
-            return bool(int(line.split()[1], 16) >> (signal.SIGINT - 1) & 1)
-    return False
+    try:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            end = time.monotonic() + STOP_S
+            while _status(pid, "State") != "T" and time.monotonic() < end:
+                time.sleep(0)
+            if _status(pid, "State") != "T" or not catches_interrupt(pid):
+                return False
+            os.kill(pid, signal.SIGUSR1)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 class Console:
-    """One MicroPython process's terminal. `fd` is non-blocking and owned by this object.
+    """One MicroPython process's terminal. `fd` is non-blocking and owned by this object. `started` tells when the
+    process has come so far that Ctrl-C may reach it.
 
     `raw` starts the session in raw REPL, as a soft reset from raw REPL does: what the process
     prints on the way there is held back except what its own `boot.py` printed.
     """
 
-    def __init__(self, fd: int, pid: int, raw: bool = False) -> None:
+    def __init__(self, fd: int, pid: int, raw: bool = False, started: Callable[[], bool] = lambda: True) -> None:
         self.fd = fd
         self.pid = pid
         self.raw = raw
         self._input = bytearray()
-        self._interrupts = 0
-        self._quiet_until = 0.0
+        self._started = started
+        self._interrupted = False  # a Ctrl-C waits for the program to be able to take it
         self._prompted = False
         self._tail = b""
         self._binary = False
@@ -68,7 +96,7 @@ class Console:
     @property
     def wants_poll(self) -> bool:
         """True when a Ctrl-C waits for the process to be able to take it."""
-        return bool(self._interrupts)
+        return self._interrupted
 
     def send(self, data: bytes) -> None:
         """Input from the port."""
@@ -82,32 +110,21 @@ class Console:
         self.flush()
 
     def _interrupt(self) -> None:
-        if time.monotonic() < self._quiet_until:
-            self._interrupts += 1  # a second one so soon would meet the prompt, and end the process
-        elif catches_interrupt(self.pid):
-            self._signal()
+        self.flush()
+        if self._started() and interrupt(self.pid):
+            self._prompted = False
+            self._tail = b""
         elif self._prompted:
             self._input += CTRL_C
         else:
-            self._interrupts += 1  # the process is still starting: see poll()
-
-    def _signal(self) -> None:
-        self.flush()
-        self._prompted = False
-        self._tail = b""
-        self._quiet_until = time.monotonic() + QUIET_S
-        try:
-            os.kill(self.pid, signal.SIGINT)
-        except ProcessLookupError:
-            pass
+            self._interrupted = True  # it is starting, or between program and prompt: see poll()
 
     def poll(self) -> None:
-        """Deliver a Ctrl-C that came while the process was starting, or too soon after another."""
-        if self._interrupts and self._prompted:
-            self._interrupts = 0
-        elif self._interrupts and time.monotonic() >= self._quiet_until and catches_interrupt(self.pid):
-            self._interrupts = 0
-            self._signal()
+        """Deliver a Ctrl-C that came when the process could not take it; a prompt has no use for it any more."""
+        if self._interrupted:
+            self._interrupted = False
+            if not self._prompted:
+                self._interrupt()
 
     def flush(self) -> None:
         """Write as much of the waiting input as the process takes now."""

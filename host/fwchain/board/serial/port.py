@@ -117,8 +117,10 @@ class SerialPort:
         """True while the chip is in download mode."""
         return self._loader is not None
 
-    def attach(self, fd: int, pid: int, raw: bool = False) -> None:
-        """`fd` (now the port's own) is the terminal of process `pid`; `raw`: begin in raw REPL."""
+    def attach(self, fd: int, pid: int, raw: bool = False, started: Callable[[], bool] = lambda: True) -> None:
+        """`fd` (now the port's own) is the terminal of process `pid`; `raw`: begin in raw REPL. `started` tells when
+        Ctrl-C may reach it.
+        """
 
         def do() -> None:
             self._detach()
@@ -126,7 +128,7 @@ class SerialPort:
             if self._loader is not None:  # it was reset into download mode while this one started
                 os.close(fd)
                 return
-            self._console = Console(fd, pid, raw)
+            self._console = Console(fd, pid, raw, started)
             self._selector.register(fd, selectors.EVENT_READ, self._console)
             early, self._early = bytes(self._early), bytearray()
             self._console.send(early)

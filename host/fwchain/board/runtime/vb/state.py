@@ -24,6 +24,7 @@ no real board has (counters of wear). All fields are little-endian.
     76     4    HEAP_SHIM: bytes of heap that the board's own modules took
     80     4    WIFI: bits of the radio (WIFI_*)
     84     4    IP, network order
+    88     4    STARTED: 1 once a Ctrl-C may reach the program (the board's own start is not interrupted)
     1024   2048 RTC user memory: length u32, then bytes
     4096   4*n  erases of each 4 KiB sector
     then   4*n  programs of each sector
@@ -50,6 +51,7 @@ CONTROL = 72
 HEAP_SHIM = 76
 WIFI = 80
 IP = 84
+STARTED = 88
 RTC_MEMORY = 1024
 WEAR = 4096
 
