@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,24 @@ def test_help_names_how_to_repeat_one(capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit):
         powercut.main(["--help"])
     assert "--only CUT" in capsys.readouterr().out
+
+
+def test_a_cut_that_cannot_be_judged_has_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    class Broken:
+        board = type("Board", (), {"folder": Path("/nowhere")})()
+
+        def run(self, cut: Cut, flash: bytes, second: None) -> None:
+            raise OSError("no room")
+
+    class Node:
+        def check(self) -> None:
+            pass
+
+    run = object.__new__(powercut.Run)
+    run.outcomes, run.scene = [], type("Scene", (), {"node": Node()})()  # type: ignore[assignment]
+    waiting: queue.Queue = queue.Queue()
+    waiting.put((Cut(3, "mid"), b"", None))
+    waiting.put(None)
+    run._work(Broken(), waiting)  # type: ignore[arg-type]
+    assert "FAILED 3:mid: not judged: OSError('no room')" in capsys.readouterr().err
+    assert len(run.outcomes) == 1 and run.outcomes[0].problems

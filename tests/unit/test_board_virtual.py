@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,27 @@ def test_only_one_may_run_a_board(tmp_path: Path) -> None:
             other.start()
         with pytest.raises(SetupError, match="running already"):
             board.start()
+
+
+def test_a_board_is_free_at_once_when_it_was_switched_off(tmp_path: Path) -> None:
+    """A process that is being started in another thread has a copy of the lock's descriptor for a moment."""
+    with VirtualBoard.create(tmp_path / "board") as board:
+        board.start()
+        copies = [os.dup(int(fd.name)) for fd in Path("/proc/self/fd").iterdir() if _is(fd, board.folder / "lock")]
+        assert copies
+        try:
+            board.stop()
+            board.start()
+        finally:
+            for copy in copies:
+                os.close(copy)
+
+
+def _is(link: Path, file: Path) -> bool:
+    try:
+        return link.resolve() == file.resolve()
+    except OSError:
+        return False
 
 
 def test_images_that_do_not_fit(tmp_path: Path) -> None:

@@ -414,4 +414,6 @@ class Supervisor:
             (self.folder / "serial.json").unlink(missing_ok=True)
         self._output.close()
         self.flash.close()
+        # closing alone would leave it taken while another thread starts a process, which has a copy for a moment
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
         self._lock.close()

@@ -151,7 +151,10 @@ class Run:
     def _work(self, bench: Bench, waiting: queue.Queue[tuple[Cut, bytes, tuple[int, str] | None] | None]) -> None:
         while (item := waiting.get()) is not None:
             cut, flash, second = item
-            outcome = bench.run(cut, flash, second)
+            try:
+                outcome = bench.run(cut, flash, second)
+            except Exception as error:  # noqa: BLE001 - a cut that could not be judged is none that was survived
+                outcome = Outcome(cut, second, problems=[f"not judged: {error!r}"])
             self.outcomes.append(outcome)
             if outcome.problems:
                 text = "; ".join(outcome.problems)
@@ -161,7 +164,9 @@ class Run:
                     self.scene.node.check()
                 except FwError as error:
                     self.say(f"the verification node has ended: {error}")
-                shutil.copy(bench.board.folder / "console.log", bench.board.folder / f"console-{cut}.log")
+                console = bench.board.folder / "console.log"
+                if console.exists():
+                    shutil.copy(console, console.with_name(f"console-{cut}.log"))
             elif len(self.outcomes) % 50 == 0:
                 self.say(f"{len(self.outcomes)} cuts survived, {time.monotonic() - self.begun:.0f} s")
 

@@ -1,0 +1,126 @@
+"""`make bench-heap32`: the heap that fwnode takes of a 32-bit MicroPython, loaded from .mpy files as `make deploy`
+leaves them, and waiting for its next check.
+
+Objects on an ESP32 have 32 bits, those of the virtual board's interpreter 64. So this runs on MicroPython's
+WebAssembly port, an npm package, in Node.js; without them it says what is missing. What that port lacks of a board
+stands in board.py: flash and NVS are those of an enrolled virtual board, and no network answers.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1].parent / "system"))
+
+from rich.console import Console
+from rich.table import Table
+from update_support import Fleet
+
+from fwchain.board import provision
+from fwchain.board.enrol import enrol
+from fwchain.board.virtual import VirtualBoard
+from fwchain.flashing import mpy
+
+HERE = Path(__file__).parent
+PACKAGE = "@micropython/micropython-webassembly-pyscript"
+VERSION = "1.27.0"
+PLACE = HERE.parents[2] / "build" / "heap32"
+BUDGET = 70 * 1024
+RESIDENT = 38 * 1024
+ALL = 96 * 1024
+KEYS = ("sk", "pk", "cert", "genesis")
+
+
+def library() -> Path:
+    """The npm package's module, installed on first use; SystemExit says what is missing."""
+    path = PLACE / "node_modules" / PACKAGE / "micropython.mjs"
+    if shutil.which("node") is None:
+        raise SystemExit("heap32 needs Node.js 18 or later: install it (Debian: nodejs)")
+    if not path.exists():
+        if shutil.which("npm") is None:
+            raise SystemExit(f"heap32 needs npm to fetch {PACKAGE}: install it (Debian: npm)")
+        PLACE.mkdir(parents=True, exist_ok=True)
+        command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(PLACE), f"{PACKAGE}@{VERSION}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode or not path.exists():
+            raise SystemExit(f"heap32 could not install {PACKAGE}@{VERSION}:\n{done.stderr.strip()}")
+    return path
+
+
+def make_board(folder: Path) -> Path:
+    """The files of an enrolled board with deployed fwnode, in a folder; its flash and NVS beside them."""
+    out = folder / "files"
+    fleet = Fleet(folder)
+    running = fleet.release("1.0.0")
+    with VirtualBoard.create(folder / "board") as board:
+        board.flash_image(0, running.image)
+        enrol(board, fleet.network, running.release)
+        files = {
+            path: provision.read_file(board.flash, board.table, path)
+            for path in provision.list_files(board.flash, board.table)
+        }
+        values = {key: provision.read_nvs(board.flash, board.table, "fwchain", key) for key in KEYS}
+        files["/nvs.json"] = json.dumps({k: v.hex() for k, v in values.items() if isinstance(v, bytes)}).encode()
+        files["/flash.bin"] = board.flash.read(0, board.table.ota_slots[0].end)
+    files["/board.py"] = (HERE / "board.py").read_bytes()
+    for path, data in {**files, **mpy.library()}.items():
+        target = out / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+    return out
+
+
+def measure(module: Path, files: Path) -> dict[str, Any]:
+    """What run.mjs found; SystemExit with its words when it failed."""
+    command = ["node", str(HERE / "run.mjs"), str(module), str(files)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    if done.returncode:
+        raise SystemExit(f"heap32: Node.js ended with {done.returncode}:\n{done.stderr[-3000:]}")
+    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    last = report["events"][-1][0] if report["events"] else "nothing"
+    if report["bits"] != 32 or last != "unanswered":
+        raise SystemExit(f"heap32: the node did not come to its rest: {last}\n{report['events']}")
+    return report
+
+
+def sizes(modules: list[str]) -> tuple[int, int]:
+    """Bytes of .mpy: of the modules that stay loaded, and of all."""
+    resident = everything = 0
+    for path, data in mpy.library().items():
+        module = path.removeprefix("/lib/").removesuffix(".mpy").replace("/", ".").removesuffix(".__init__")
+        everything += len(data)
+        resident += len(data) if module in modules else 0
+    return resident, everything
+
+
+def main() -> None:
+    """Measure and print."""
+    module = library()
+    with tempfile.TemporaryDirectory() as folder:
+        report = measure(module, make_board(Path(folder)))
+    resident, everything = sizes(report["modules"])
+    table = Table("what", "bytes", "at most", title=f"fwnode on a 32-bit MicroPython {report['version']}")
+    for name, value, limit in (
+        ("heap: loaded and waiting for its next check", report["taken"], BUDGET),
+        ("  of it: code and constants of what stays loaded", report["code"], ""),
+        ("  of it: names, of all that was ever loaded", report["names"], ""),
+        ("  of it: buffers for uploads and downloads", report["buffers"], ""),
+        (".mpy that stays loaded", resident, RESIDENT),
+        (".mpy in flash", everything, ALL),
+    ):
+        table.add_row(name, f"{value:,}", f"{limit:,}" if limit else "")
+    console = Console()
+    console.print(table)
+    over = report["taken"] > BUDGET or resident > RESIDENT or everything > ALL
+    console.print("over its budget" if over else "within its budget")
+    sys.exit(1 if over else 0)
+
+
+if __name__ == "__main__":
+    main()
