@@ -20,7 +20,7 @@ import pytest
 from fwchain.board import boards
 from fwchain.board.partition_table import PartitionTable
 from fwchain.board.virtual import VirtualBoard
-from fwchain.flashing import lines, ports
+from fwchain.flashing import lines, ports, tools
 from fwchain.flashing.flash import Esptool
 from fwchain.flashing.prompt import Mpremote
 
@@ -78,6 +78,20 @@ class Board:
         text = self.run(f"import json\n{before}\nprint('fwchain-said:' + json.dumps({expression}))\n", timeout)
         return json.loads(text)
 
+    def run_mounted(self, folder: Path, code: str, timeout: float = 600) -> str:
+        """Run code at the prompt while the board sees `folder` of this computer as its current one."""
+        return tools.run("mpremote", self.port, ["connect", self.port, "mount", folder, "exec", code], timeout=timeout)
+
+    def leave(self, code: str) -> None:
+        """Let the board run code that ends in a reset, and do not wait for it."""
+        tools.run("mpremote", self.port, ["connect", self.port, "exec", "--no-follow", code], timeout=60)
+
+    def after_reset(self, expression: str, before: str = "") -> Any:
+        """The value of an expression after the board's own start, without the soft reset that `ask` begins with."""
+        code = f"import json\n{before}\nprint(json.dumps({expression}))"
+        args = ["connect", self.port, "resume", "exec", code]
+        return json.loads(tools.run("mpremote", self.port, args, timeout=60).strip().splitlines()[-1])
+
     # flash, in download mode
 
     def read(self, offset: int, length: int) -> bytes:
@@ -130,6 +144,13 @@ class Board:
         """Skip the test on a board that has no way to this computer."""
         if self.virtual is None and not (self.options.address and self.options.wifi[0]):
             pytest.skip("a real board needs --address, --wifi-ssid and --wifi-key")
+
+    def needs_wifi(self) -> tuple[str, str]:
+        """(name, key) of the Wi-Fi; skip the test on a real board that was told none."""
+        if self.options.wifi[0]:
+            return self.options.wifi
+        self.needs_virtual("a real board needs --wifi-ssid and --wifi-key")
+        return "virtual", "virtual"
 
     def needs_virtual(self, why: str) -> VirtualBoard:
         """The virtual board; skip the test on a real one."""
@@ -246,8 +267,6 @@ def _real(options: Options, folder: Path) -> Iterator[Board]:
 
 
 def _kind_of(port: str) -> str:
-    from fwchain.flashing import tools
-
     out = tools.run("esptool", port, ["--port", port, "chip-id"])
     match = re.search(r"Detecting chip type\.\.\. (ESP32[\w-]*)", out)
     assert match, f"esptool names no chip at {port}:\n{out}"

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+import time
+from pathlib import Path
 from typing import Any
 
+import pytest
 from hil_board import Board
+
+MODULES = Path(__file__).parents[1] / "device"  # tests that run on the board itself
 
 VECTOR_KEY = "C9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721"  # RFC 6979, A.2.5
 VECTOR_R = "EFD48B2AACB6A8FD1140DD9CD45E81D69D2C877B56AAF991C34D0EA84EAF3716"
@@ -93,6 +99,40 @@ def test_files_survive_a_reset(board: Board) -> None:
     board.reset()
     assert board.ask("open('/hil.txt').read()") == "kept"
     board.run("import os\nos.remove('/hil.txt')\n")
+
+
+@pytest.mark.parametrize("name", ["machine", "network", "nvs", "partition"])
+def test_documented_behaviour(board: Board, name: str) -> None:
+    """esp32.Partition, esp32.NVS, machine and network.WLAN do and refuse what their documentation says."""
+    code = f"import on_board_{name} as m\n"
+    if name == "network":
+        ssid, key = board.needs_wifi()
+        code += f"m.SSID = {ssid!r}\nm.KEY = {key!r}\n"
+    out = board.run_mounted(MODULES, code + f"import on_board\non_board.run('on_board_{name}')")
+    rows = [json.loads(line) for line in out.splitlines() if line.startswith('{"')]
+    failed = [row for row in rows if row.get("error")]
+    assert not failed, "\n".join(f"{row['test']}\n{row['error']}" for row in failed)
+    assert rows and rows[-1]["event"] == "tests_done"
+    assert len(rows) > 5
+
+
+CAUSES = [
+    ("machine.reset()", "HARD_RESET", "SOFT_RESET"),
+    ("machine.deepsleep(1000)", "DEEPSLEEP_RESET"),
+    ("machine.WDT(timeout=1500)\nwhile True: pass", "WDT_RESET"),
+]
+
+
+@pytest.mark.parametrize(("code", "causes"), [(code, causes) for code, *causes in CAUSES])
+def test_resets_and_their_causes(board: Board, code: str, causes: list[str]) -> None:
+    """What resets the board is what `reset_cause` tells after it; a watchdog bites a program that hangs."""
+    board.leave(f"import time, machine\ntime.sleep_ms(3000)\n{code}")  # time to listen
+    with board.listening() as console:
+        console.wait_text(b"rst:", 30)
+    time.sleep(1)  # a Ctrl-C that comes before the prompt is lost on a real board
+    told = board.after_reset(f"[m.reset_cause() == getattr(m, n) for n in {causes!r}]", "import machine as m")
+    assert any(told)
+    board.reset()
 
 
 def test_crypto_vector_and_times(board: Board, figure: Any) -> None:
