@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -248,6 +249,31 @@ def test_ports(board: VirtualBoard, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FWCHAIN_RUN", str(tmp_path / "empty"))
         assert "no virtual board with a serial port is running" in fwchain("deploy", code=3)
+
+
+def test_no_permission_on_the_port(tmp_path: Path) -> None:
+    """Each command says what to do about it, whatever its tool says."""
+    without = []
+    if os.geteuid() == 0:  # who may do everything must give that up to be refused
+        without = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+        if shutil.which("setpriv") is None:
+            pytest.skip("root without setpriv (util-linux)")
+    master, slave = os.openpty()
+    name = os.ttyname(slave)
+    os.chmod(name, 0)
+    (tmp_path / "image.bin").write_bytes(b"")
+    try:
+        for words in (
+            *("deploy", "deploy --tool ampy", "repl", "monitor --seconds 1", "reset"),
+            *("flash", f"flash --app {tmp_path / 'image.bin'}"),
+        ):
+            command = [*without, sys.executable, "-m", "fwchain.cli.app", "board", *words.split(), "--port", name]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+            assert done.returncode == 5, (words, done.stdout, done.stderr)
+            assert f"no permission on {name}" in done.stderr and "dialout" in done.stderr
+    finally:
+        os.close(master)
+        os.close(slave)
 
 
 def _esp32(folder: Path) -> Path:

@@ -52,17 +52,16 @@ def flash(
 
     show = Show(as_json)
     kind = boards.load(board)
+    if application is None and firmware is None and kind.platform != "virtual":
+        raise SetupError(
+            f"FIRMWARE is missing: download the OTA variant of MicroPython for {board} "
+            "(micropython.org/download), 1.25 or later, and give its .bin"
+        )
     place = ports.choose(board, port)
     if application is not None:
         flashing.flash_app(kind, place, application, show, baud=baud)
         return
-    if firmware is None:
-        if kind.platform != "virtual":
-            raise SetupError(
-                f"FIRMWARE is missing: download the OTA variant of MicroPython for {board} "
-                "(micropython.org/download), 1.25 or later, and give its .bin"
-            )
-        firmware = _virtual_firmware(show)
+    firmware = firmware or _virtual_firmware(show)
     flashing.flash_full(kind, place, firmware, show, erase=not keep, baud=baud)
 
 

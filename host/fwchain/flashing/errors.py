@@ -9,6 +9,12 @@ from fwchain.errors import EXIT_SETUP, EXIT_UNREACHABLE, HostError
 BOOT_MODE_HELP = "hold the BOOT button (GPIO0 to ground), press RESET, let go of BOOT, and try again"
 
 
+NO_PERMISSION = (
+    "no permission on {port}: add yourself to the group that owns it "
+    "(sudo usermod -aG dialout $USER), log out and in again"
+)
+
+
 class FlashingError(HostError):
     """A step towards a board failed; the message says what to do."""
 
@@ -38,8 +44,7 @@ def _wrong_chip(match: re.Match[str]) -> str:
 _SENTENCES: tuple[tuple[str, object], ...] = (
     (
         r"(?i)permission denied|Errno 13|PermissionError",
-        "no permission on {port}: add yourself to the group that owns it "
-        "(sudo usermod -aG dialout $USER), log out and in again",
+        NO_PERMISSION,
     ),
     (r"This chip is ([\w-]+), not ([\w-]+)", _wrong_chip),
     (

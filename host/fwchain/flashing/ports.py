@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from fwchain.board.serial import registry
-from fwchain.flashing.errors import FlashingError, NoPort
+from fwchain.flashing.errors import NO_PERMISSION, FlashingError, NoPort
 
 # USB vendors of the serial bridges on ESP32 boards, and Espressif itself.
 USB_VENDORS = {
@@ -58,10 +59,10 @@ def choose(board: str, port: str | None) -> str:
     A virtual board's folder or name may stand for its port.
     """
     if port:
-        return resolve(port)
+        return _usable(resolve(port))
     found = candidates(board)
     if len(found) == 1:
-        return found[0].port
+        return _usable(found[0].port)
     if found:
         rows = "".join(f"\n  {one.port}  {one.what}" for one in found)
         raise NoPort(f"several boards are there, choose one with PORT=… :{rows}")
@@ -73,6 +74,15 @@ def choose(board: str, port: str | None) -> str:
     if board == ANY:
         raise NoPort("no board found, neither on USB nor a virtual one that runs: give PORT=…")
     raise NoPort("no board found on USB: connect one (a cable with data wires), or give PORT=…")
+
+
+def _usable(port: str) -> str:
+    """The port, when it is there and may be opened: mpremote and ampy do not tell the one from the other."""
+    if port.startswith("/") and not Path(port).exists():
+        raise FlashingError(f"{port} cannot be opened: there is no such device; is the board connected?")
+    if port.startswith("/") and not os.access(port, os.R_OK | os.W_OK):
+        raise FlashingError(NO_PERMISSION.format(port=port))
+    return port
 
 
 def resolve(port: str) -> str:

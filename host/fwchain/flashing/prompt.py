@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from fwchain.errors import SetupError
 from fwchain.flashing import bridge, tools
 from fwchain.flashing.errors import FlashingError, explain
 
@@ -107,7 +108,7 @@ def opened(tool: str, port: str) -> Iterator[Prompt]:
         with bridge.device(port) as name:
             yield Ampy(name, port)
     else:
-        raise FlashingError(f"TOOL={tool} is not known; there are mpremote and ampy")
+        raise SetupError(f"TOOL={tool} is not known; there are mpremote and ampy")
 
 
 @contextmanager

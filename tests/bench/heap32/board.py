@@ -178,7 +178,7 @@ def numbered(function):
         try:
             return function(*args)
         except OSError as error:
-            raise OSError(ERRNO.get(error.args[0], error.args[0]))
+            raise OSError(ERRNO.get(error.args[0], error.args[0])) from None
 
     return call
 
