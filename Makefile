@@ -14,16 +14,17 @@ FIRMWARE ?=
 TOOL ?= mpremote
 WIFI_SSID ?=
 WIFI_KEY ?=
+ADDRESS ?=
 TEST_ARGS ?=
 
 # Options that are left out when they are empty.
 port = $(if $(PORT),--port '$(PORT)')
 
-.PHONY: help setup demo test lint format interop bench-crypto bench-heap bench-swarm bench-chain flash provision deploy \
+.PHONY: help setup demo test lint format interop bench-crypto bench-heap bench-heap32 bench-swarm bench-chain flash provision deploy \
 	repl monitor hil firmware powercut clean
 
 help:  ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## Make .venv with everything that is needed (no root, nothing outside this folder)
 
@@ -66,8 +67,12 @@ bench-crypto:  ## Time the curves and ciphers against references, on both interp
 bench-heap:  ## Find the smallest heap in which a whole update passes; .mpy sizes
 bench-swarm:  ## Compare downloads, a swarm and the tracker with others in the same run
 bench-chain:  ## Proof of work, blocks a second, growth per verification
+bench-heap32:  ## What fwnode takes of a 32-bit MicroPython's heap (needs Node.js and npm)
 bench-crypto bench-heap bench-chain: bench-%: $(STAMP)
 	@$(BIN)/python tests/bench/$*.py $(ARGS)
+
+bench-heap32: $(STAMP)
+	@$(BIN)/python tests/bench/heap32
 
 bench-swarm: $(STAMP)
 	@code=0; $(BIN)/python tests/bench/swarm.py $(ARGS) || code=1; \
@@ -89,8 +94,11 @@ repl: $(STAMP)  ## Open a board's Python prompt: BOARD=… [PORT=…]
 monitor: $(STAMP)  ## Print what a board says: BOARD=… [PORT=…]
 	@$(BIN)/fwchain board monitor --board '$(BOARD)' $(port)
 
-hil: $(STAMP)  ## Run the hardware-in-the-loop tests: BOARD=virtual, or BOARD=… PORT=…
-	@$(BIN)/python -m pytest tests/hil --board '$(if $(PORT),$(PORT),$(BOARD))' $(TEST_ARGS)
+hil: $(STAMP)  ## Run the hardware-in-the-loop tests: BOARD=… [PORT=…] [ADDRESS=… WIFI_SSID=… WIFI_KEY=…]
+	@$(BIN)/python -m pytest tests/hil --board '$(or $(PORT),$(BOARD))' \
+		$(if $(PORT),$(if $(filter file,$(origin BOARD)),,--kind '$(BOARD)')) $(if $(ADDRESS),--address '$(ADDRESS)') \
+		$(if $(FIRMWARE),--firmware '$(FIRMWARE)') \
+		$(if $(WIFI_SSID),--wifi-ssid '$(WIFI_SSID)') $(if $(WIFI_KEY),--wifi-key '$(WIFI_KEY)') $(TEST_ARGS)
 
 firmware: $(STAMP)  ## Build a board's firmware: BOARD=…
 	@$(BIN)/fwchain board firmware --board '$(BOARD)'

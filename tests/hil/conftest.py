@@ -27,7 +27,7 @@ FIGURES: list[tuple[str, object]] = []
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The suite's options."""
     group = parser.getgroup("hil", "hardware in the loop")
-    group.addoption("--board", default="virtual", help="virtual, or the port of a real board")
+    group.addoption("--board", default="virtual", help="virtual, a real board's port, or its kind: the one found")
     group.addoption("--kind", default="auto", help="kind of the real board: a folder of boards/ (default: asked)")
     group.addoption("--firmware", default="", help="full flash image to begin with (real board)")
     group.addoption("--address", default="", help="this computer's address, as the board sees it")

@@ -255,8 +255,10 @@ def _virtual(options: Options, folder: Path) -> Iterator[Board]:
 
 @contextlib.contextmanager
 def _real(options: Options, folder: Path) -> Iterator[Board]:
-    kind = boards.load(_kind_of(options.board) if options.kind == "auto" else options.kind)
-    board = Board(options.board, kind, options, folder, None)
+    named = options.board if options.board in boards.names() else ""
+    port = ports.choose(named or ports.ANY, None if named else options.board)
+    kind = boards.load(named or (_kind_of(port) if options.kind == "auto" else options.kind))
+    board = Board(port, kind, options, folder, None)
     with _restored(board, options.restore):
         if options.firmware:
             board.fwchain(

@@ -26,6 +26,7 @@ class World:
     board: Board
     place: Path
     image: bytes
+    node: Node
 
     def publish(self, version: str) -> int:
         """Publish a release that differs from the first in its version alone; returns its size.
@@ -71,17 +72,28 @@ def world(board: Board) -> Iterator[World]:
     address, length = board.ask(
         "[slot.address, slot.image_length]", "from fwnode.update.slots import Slots\nslot = Slots().running"
     )
-    made = World(board, place, board.read(address, length))
-    node = Node(place, board.folder / "node.log")
+    made = World(board, place, board.read(address, length), serve(board, place))
     try:
-        watch = Watch(node.check)
-        watch.add("node", networks.load(place).events)
-        watch.expect({"node": [Expected("serving")]}, 60)
         made.publish(FIRST)
         made.provision(FIRST)
         yield made
     finally:
+        made.node.stop()
+
+
+def serve(board: Board, place: Path) -> Node:
+    """The verification node, serving."""
+    watch = Watch(lambda: None)
+    watch.add("node", networks.load(place).events)
+    watch.mark()
+    node = Node(place, board.folder / "node.log")
+    watch.alive = node.check
+    try:
+        watch.expect({"node": [Expected("serving")]}, 60)
+    except BaseException:
         node.stop()
+        raise
+    return node
 
 
 def said(world: World, *types: str) -> None:
@@ -162,6 +174,20 @@ def test_flipped_byte_in_the_running_slot(world: World) -> None:
         console.wait("tampered", 120, version="1.0.3")
         console.wait("installed", 300, version="1.0.3")
         console.wait("current", 180, version="1.0.3")
+
+
+def test_release_that_reaches_nobody_is_rolled_back_and_waits(world: World) -> None:
+    """Its trial finds no verification node: the old release comes back, and takes it no second time at once."""
+    world.publish("1.0.4")
+    with world.board.listening() as console:
+        console.reset(world.board)
+        console.wait("installed", 300, version="1.0.4")
+        world.node.stop()
+        console.wait("self-test", 120, version="1.0.4", passed=True)
+        console.wait("giving-up", 300, version="1.0.4", reason="network")
+        console.wait("rolled-back", 120, version="1.0.4", why="network")
+        world.node = serve(world.board, world.place)
+        console.wait("refused", 180, version="1.0.4")
 
 
 def test_the_chain_holds_it_all(world: World) -> None:

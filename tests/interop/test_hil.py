@@ -32,14 +32,14 @@ def suite(*options: object, timeout: float) -> str:
     return done.stdout
 
 
-@pytest.mark.timeout(700)
+@pytest.mark.timeout(1000)
 def test_on_the_virtual_board() -> None:
-    out = suite("--board", "virtual", timeout=600)
+    out = suite("--board", "virtual", timeout=900)
     assert "measured on the board" in out
     assert "skipped" not in out
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 def test_on_a_port(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setenv("FWCHAIN_RUN", str(tmp_path / "run"))
     command = [sys.executable, "-m", "fwchain.cli.app", "board"]
@@ -56,7 +56,7 @@ def test_on_a_port(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-unty
             *("--board", port, "--kind", "virtual", "--address", "127.0.0.1"),
             *("--wifi-ssid", "virtual", "--wifi-key", "virtual"),
             *("--firmware", tmp_path / "thermometer-1.0.0.full.bin"),
-            timeout=600,
+            timeout=900,
         )
     finally:
         board.send_signal(signal.SIGINT)
