@@ -58,6 +58,13 @@ def test_what_is_no_cut(text: str) -> None:
         Cut.parse(text)
 
 
+def test_cuts_around_one() -> None:
+    assert Cut(7, "mid").around(0, 9) == [Cut(7, "mid")]
+    assert Cut(10, "mid").around(0, 9) == []
+    assert Cut(1, "mid").around(1, 9)[:3] == [Cut(0, "after"), Cut(1, "mid"), Cut(1, "bits")]
+    assert {cut.number for cut in Cut(9, "after").around(2, 9)} == {7, 8, 9}
+
+
 def test_help_names_how_to_repeat_one(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         powercut.main(["--help"])

@@ -27,6 +27,7 @@ from fwnode.errors import FwError
 FULL_FILLER = 1_330_000
 SMALL_FILLER = 40_000  # two pieces
 LONG_FAILURES = 3  # are told with all that was seen, the others in a line
+SHIFT = 4  # from one run of the update to the next an operation's number moves by so much at most
 SECOND_WITHIN = 400  # a second cut strikes at one of so many operations after the first
 
 
@@ -39,6 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--full", action="store_true", help="an image of 1.4 MiB; implies --sample 60")
     parser.add_argument("--seed", type=int, help="of what is random; default: a new one, which is printed")
     parser.add_argument("--only", metavar="CUT", help="one cut, like 17:mid, or with the second one, 17:mid+5:bits")
+    parser.add_argument(
+        "--around", type=int, default=0, metavar="N", help="with --only: the N operations before and after it, too"
+    )
     parser.add_argument("--workers", type=int, default=2 * (os.cpu_count() or 1), help="boards at a time")
     parser.add_argument("--seconds", type=float, default=24 * 60, help="begin no cut after so many seconds")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -95,15 +99,25 @@ class Run:
         if self.options.only:
             first, _, second = self.options.only.partition("+")
             again = Cut.parse(second) if second else None
-            return [(Cut.parse(first), (again.number, again.phase) if again else None)]
+            cuts = Cut.parse(first).around(self.options.around, len(self.scene.operations))
+            return [(cut, (again.number, again.phase) if again else None) for cut in cuts]
         cuts = all_cuts(self.scene.operations, self.scene.slots)
         if self.options.sample and self.options.sample < len(cuts):
             cuts = rng.sample(cuts, self.options.sample)
-        # every third one is cut again in what follows
+        # what follows is cut, too: always where the cut struck what a boot reads and writes, else every third time
         return [
-            (cut, (1 + int(rng.random() ** 3 * SECOND_WITHIN), rng.choice(PHASES)) if rng.random() < 1 / 3 else None)
+            (
+                cut,
+                (1 + int(rng.random() ** 3 * SECOND_WITHIN), rng.choice(PHASES))
+                if not self._in_slot(cut) or rng.random() < 1 / 3
+                else None,
+            )
             for cut in cuts
         ]
+
+    def _in_slot(self, cut: Cut) -> bool:
+        """Whether the cut struck an operation in a slot."""
+        return cut.number > 0 and self.scene.operations[cut.number - 1].offset in self.scene.slots
 
     def _run(self) -> None:
         scene = self.scene
@@ -114,7 +128,7 @@ class Run:
             f"in {scene.reference_s:.1f} s, image of {len(scene.new_image):,} bytes; {len(chosen)} cuts, "
             f"{self.options.workers} boards at a time"
         )
-        if self.options.only and chosen[0][0].number > len(scene.operations):
+        if not chosen:
             raise FwError(f"there are {len(scene.operations)} operations")
         waiting: queue.Queue[tuple[Cut, bytes, tuple[int, str] | None] | None] = queue.Queue(self.options.workers)
         self.benches = [Bench(scene, number) for number in range(1, self.options.workers + 1)]
@@ -143,9 +157,7 @@ class Run:
         """The flash of every cut; those outside the slots first, should the time not do for all."""
         scene = self.scene
         for wanted in (False, True):
-            some = [
-                c for c in cuts if wanted == (c.number > 0 and scene.operations[c.number - 1].offset in scene.slots)
-            ]
+            some = [cut for cut in cuts if wanted == self._in_slot(cut)]
             yield from contents(scene.start, scene.operations, some)
 
     def _work(self, bench: Bench, waiting: queue.Queue[tuple[Cut, bytes, tuple[int, str] | None] | None]) -> None:
@@ -199,7 +211,8 @@ class Run:
                 print(f"{name:28} {value:>12,}")
             for outcome in failed:
                 full = " --full" if self.options.full else ""
-                print(f"again: python -m fwchain.board.powercut{full} --only {self._name(outcome)}")
+                name = self._name(outcome)
+                print(f"again: python -m fwchain.board.powercut{full} --only {name} --around {SHIFT}")
         return 1 if failed or not self.outcomes or (self.skipped and not self.options.sample) else 0
 
 

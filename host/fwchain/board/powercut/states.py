@@ -45,6 +45,16 @@ class Cut:
             raise ValueError(f"{text!r} is not like 17:mid ({', '.join(PHASES)})")
         return cls(int(number), phase)
 
+    def around(self, shift: int, operations: int) -> list[Cut]:
+        """This cut; with a `shift`, those of so many operations before and after it as well, in each phase.
+
+        None lies beyond the number of `operations`.
+        """
+        numbers = range(max(0, self.number - shift), min(self.number + shift, operations) + 1)
+        if not shift:
+            return [self] if self.number in numbers else []
+        return [Cut(number, phase) for number in numbers for phase in PHASES if number or phase == "after"]
+
 
 def read_journal(path: Path) -> list[Operation]:
     """The operations that were noted in a journal file."""
