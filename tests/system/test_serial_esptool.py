@@ -46,8 +46,9 @@ def test_write_and_verify(name: str, options: tuple[str, ...], kind: str, tmp_pa
         assert "Verification successful" in esptool(board.port.pty_path, *options, "verify-flash", "0x10000", file)
 
 
-def test_read_flash_gives_what_is_there(tmp_path: Path) -> None:
-    with bench() as board:
+@pytest.mark.parametrize("name", CHIPS)
+def test_read_flash_gives_what_is_there(name: str, tmp_path: Path) -> None:
+    with bench(name) as board:
         board.flash.data[:] = noise(board.flash.size, 3)
         out = tmp_path / "read.bin"
         esptool(board.port.pty_path, "read-flash", "0x1000", "0x80000", out)
@@ -56,8 +57,9 @@ def test_read_flash_gives_what_is_there(tmp_path: Path) -> None:
         assert out.read_bytes() == board.flash.read(0x2000, 700)
 
 
-def test_erase(tmp_path: Path) -> None:
-    with bench() as board:
+@pytest.mark.parametrize("name", CHIPS)
+def test_erase(name: str) -> None:
+    with bench(name) as board:
         board.flash.data[:] = bytes(board.flash.size)
         esptool(board.port.pty_path, "erase-region", "0x3000", "0x2000")
         assert board.flash.read(0x2000, 0x4000) == bytes(4096) + b"\xff" * 8192 + bytes(4096)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,6 +75,14 @@ def test_log_looks_like_a_real_one(flash: Flash) -> None:
     assert "rst:0x1 (POWERON_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)" in log()
     assert "boot:  3 ota_0            OTA app          00 10 00010000 00180000" in log()
     assert "boot: Loaded app from partition at offset 0x10000" in log()
+
+
+@pytest.mark.parametrize(("chip_id", "name"), [(0, "esp32"), (5, "esp32c3"), (9, "esp32s3")])
+def test_log_names_the_chip(flash: Flash, chip_id: int, name: str) -> None:
+    lines: list[str] = []
+    with contextlib.suppress(NoBootableApp):
+        BootLoader(flash.nor, lines.append, chip_id).run()
+    assert f"boot.{name}: SPI Flash Size : 4MB" in "".join(lines)
 
 
 def test_higher_sequence_wins(flash: Flash) -> None:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+from fwchain import resources
 from fwchain.board import boards
 from fwchain.board.partition_table import PartitionTable, TableError
 
@@ -14,6 +21,52 @@ MD5 = {
     "esp32c3": "4564543e21204d6364b78630ca0b9b3d",
     "esp32s3": "927f8339184d3ca0b8240a20b106e35e",
 }
+
+# SHA-256 of what Espressif's own generator (ESP-IDF, components/partition_table/gen_esp32part.py) makes of each
+# boards/NAME/partitions.csv, and of FANCY.
+GENERATED = {
+    "virtual": "6be7eea304c9a4afdccf3e50a9a37d9b73148c8da371972bab23367e7c479c6d",
+    "esp32": "6be7eea304c9a4afdccf3e50a9a37d9b73148c8da371972bab23367e7c479c6d",
+    "esp32c3": "6be7eea304c9a4afdccf3e50a9a37d9b73148c8da371972bab23367e7c479c6d",
+    "esp32s3": "548ce66e79dbeec92db567b4bd1b79e84c12f78b393ed1cba3637239ceb34341",
+    "fancy": "9b4f455ac12bdc1c97c27f096815b8210ce2c8bd4030eefa2eaf3fdfc51b7827",
+}
+FANCY = """# Name, Type, SubType, Offset, Size, Flags
+nvs,      data, nvs,      ,        24K,
+otadata,  data, ota,      ,        8K,
+phy,      data, phy,      ,        0x1000,
+factory,  app,  factory,  ,        1M,
+ota_0,    app,  ota_0,    ,        512K, encrypted
+ota_1,    app,  ota_1,    ,        512K, encrypted
+keys,     data, nvs_keys, ,        0x1000, encrypted
+dump,     data, coredump, ,        64K,
+files,    data, 0x81,     ,        256K,
+"""
+
+
+def csv(name: str) -> str:
+    return FANCY if name == "fancy" else (resources.folder("boards") / name / "partitions.csv").read_text()
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_binary_is_byte_for_byte_espressifs(name: str) -> None:
+    binary = PartitionTable.from_csv(csv(name)).to_binary()
+    assert hashlib.sha256(binary).hexdigest() == GENERATED[name]
+
+
+@pytest.mark.skipif("IDF_PATH" not in os.environ, reason="ESP-IDF is not installed here")
+@pytest.mark.parametrize("name", GENERATED)
+def test_espressifs_generator_makes_the_same(name: str, tmp_path: Path) -> None:
+    """Where ESP-IDF is installed its generator is asked itself, both ways."""
+    tool = Path(os.environ["IDF_PATH"], "components", "partition_table", "gen_esp32part.py")
+    (tmp_path / "table.csv").write_text(csv(name))
+    command = [sys.executable, str(tool), "--flash-size", "8MB"]
+    subprocess.run([*command, str(tmp_path / "table.csv"), str(tmp_path / "table.bin")], check=True)
+    table = PartitionTable.from_csv(csv(name))
+    assert (tmp_path / "table.bin").read_bytes() == table.to_binary()
+    (tmp_path / "ours.bin").write_bytes(table.to_binary())
+    subprocess.run([*command, str(tmp_path / "ours.bin"), str(tmp_path / "back.csv")], check=True)
+    assert PartitionTable.from_csv((tmp_path / "back.csv").read_text()) == table
 
 
 @pytest.mark.parametrize("name", MD5)

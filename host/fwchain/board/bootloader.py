@@ -29,6 +29,7 @@ from fwchain.board.runtime.vb.flash import Nor
 
 FACTORY_INDEX = -1
 IDF = "v5.4.1"
+CHIPS = {0: "esp32", 5: "esp32c3", 9: "esp32s3"}  # chip ID of an image's header: the name in the log
 ROM_LOG = "ets Jul 29 2019 12:21:46\r\n\r\nrst:0x1 (POWERON_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)\r\n"
 
 
@@ -116,7 +117,9 @@ class BootLoader:
     def _banner(self) -> None:
         self.log.raw(self.rom_log)
         self.log.line("I", "boot", f"ESP-IDF {IDF} 2nd stage bootloader (virtual)")
-        self.log.line("I", "boot.esp32", f"SPI Flash Size : {self.nor.size // 0x100000}MB")
+        self.log.line(
+            "I", f"boot.{CHIPS.get(self.chip_id, 'esp32')}", f"SPI Flash Size : {self.nor.size // 0x100000}MB"
+        )
 
     def _show(self, entries: list[tuple]) -> None:
         line = self.log.line
