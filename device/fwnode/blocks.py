@@ -64,7 +64,7 @@ class Blocks:
     async def make(self, logs: list, final: bytes) -> None:
         """Mine, keep and announce the block of `logs` (confirmations that counted) and `final` (n_i's log, or b"")."""
         node = self.node
-        kept = [_Kept(data) for data in logs[: block.MAX_LOGS - 1]]
+        kept = [_Kept(data) for data in logs[: block.MAX_LOGS - 1]]  # type: list
         if final:
             try:
                 kept.append(await self._final(final))

@@ -14,6 +14,11 @@ from fwnode.found import Found
 from fwnode.gate import Gate
 from fwnode.wire.bencode import decode_dict
 
+_TYPING = const(0)
+
+if _TYPING:
+    from typing import Any
+
 MAX_DATAGRAM = const(1200)
 MAX_QUEUE = const(6)  # datagrams of up to a kilobyte
 MAX_HEADS = const(2)
@@ -53,7 +58,7 @@ class Broadcasts:
         self.joined: list = []  # IDs of requests that others answer already, as this board has confirmed
         self.work = asyncio.Event()
         self.closing = False  # this board is about to check by itself: no new work
-        self.engine = None  # the loaded roles
+        self.engine = None  # type: Any  # the loaded roles (fwnode.neighbours.Neighbours)
         self.asked: tuple | None = None  # (r, req_verchk): this board's own request to fellows
         self.fetch: tuple | None = None  # (k, r, fellows, found): M and L wanted (fwnode.fetching); for `ask`, or None
         self.found = Found()
@@ -224,7 +229,7 @@ class Broadcasts:
 
         tidy()
         wanted, self.fetch = self.fetch, None
-        k, r, fellows, found = wanted
+        k, r, fellows, found = wanted  # type: ignore[misc]
         try:
             got = await fetch(self.node, k, r, fellows)
             if found is None:

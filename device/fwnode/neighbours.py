@@ -18,6 +18,11 @@ from fwnode.roles.strangers import Replays, claimed
 from fwnode.wire import message
 from fwnode.wire.fields import MAX_MESSAGE
 
+_TYPING = const(0)
+
+if _TYPING:
+    from typing import Any
+
 LINGER_MS = const(1500)  # loading costs more than staying for the next message
 GRACE_MS = const(5000)  # that an exchange gets to end when this board wants to ask a verification node
 FINAL_MS = const(4000)  # that n_j waits for n_i's log before it makes the block
@@ -65,9 +70,9 @@ class Neighbours:
         self.node = node
         self.door = door
         self.counters = Counters(node.dropped)
-        self.asking = None  # fwnode.asking.Asking
-        self.response = None  # fwnode.roles.response.Response
-        self.ended = None  # one that has compared: n_i's own log is awaited for its block
+        self.asking = None  # type: Any  # fwnode.asking.Asking
+        self.response = None  # type: Any  # fwnode.roles.response.Response
+        self.ended = None  # type: Any  # one that has compared: n_i's own log is awaited for its block
         self.final = b""
         self.due = 0
         self.lock = asyncio.Lock()

@@ -49,7 +49,7 @@ class Response:
         self.ask: dict = {}
         self.source = None
         self.confirmations: Confirmations | None = None
-        self.handing = None  # fwnode.roles.handing.Handing
+        self.handing = None  # type: object  # fwnode.roles.handing.Handing
 
     def consider(self, data: bytes, source, wait_ms: int) -> bool:  # type: ignore[no-untyped-def]
         """Steps 1 and 2, the cheap half: whether this request is to be answered after `wait_ms`.
