@@ -17,7 +17,7 @@ from fwnode.wire.bencode import decode_dict
 _TYPING = const(0)
 
 if _TYPING:
-    from typing import Any
+    from typing import Any  # noqa: F401 - in comments of types
 
 MAX_DATAGRAM = const(1200)
 MAX_QUEUE = const(6)  # datagrams of up to a kilobyte

@@ -68,8 +68,8 @@ class Config:
             kind = KINDS[word]
             if type(value) is not kind and not (kind is float and type(value) is int):
                 raise ConfigError("config: {}: {} expected".format(name, word))
-            size = float(value if kind in (int, float, bool) else len(value))  # type: ignore[arg-type]
-            if not float(least) <= size <= float(most):
+            size = value if kind in (int, float, bool) else len(value)  # type: ignore[arg-type]
+            if not float(least) <= float(size) <= float(most):  # type: ignore[arg-type]
                 raise ConfigError("config: {}: {} is outside {} to {}".format(name, size, least, most))
             setattr(self, name, value)
         for url in self.nodes:

@@ -21,7 +21,7 @@ from fwnode.wire.fields import MAX_MESSAGE
 _TYPING = const(0)
 
 if _TYPING:
-    from typing import Any
+    from typing import Any  # noqa: F401 - in comments of types
 
 LINGER_MS = const(1500)  # loading costs more than staying for the next message
 GRACE_MS = const(5000)  # that an exchange gets to end when this board wants to ask a verification node
