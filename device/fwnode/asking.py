@@ -2,7 +2,7 @@
 comes of it is found for the node, and told in a log. Loaded with fwnode.neighbours.
 """
 
-from fwnode import unsent
+from fwnode import proofs, unsent
 from fwnode.compat import const, drive, ticks_add, ticks_diff, ticks_ms
 from fwnode.found import Found
 from fwnode.net import NetError
@@ -185,6 +185,7 @@ class Asking:
         steps = verification_log(self.me, self.r, response, now, outcome, self.running, verifier)
         data = await drive(steps)
         if outcome != ANSWERED:
+            proofs.expect(node.boot.files, data)
             unsent.keep(node.boot.files, data)
         await node.lan.broadcast(data)
 

@@ -32,10 +32,14 @@ class Ledger:
                 headers = self._open()
                 try:
                     height = await headers.sync(url, node.clock.now(), node.local)
+                    if height is not None:
+                        node.hooks.state("headers", height=height)
+                    from fwnode import proofs
+
+                    for height in await proofs.collect(node.boot.files, headers.chain, url, node.local):
+                        node.hooks.state("proven", height=height)
                 finally:
                     headers.close()
-                if height is not None:
-                    node.hooks.state("headers", height=height)
             except (FwError, OSError) as error:
                 node.hooks.state("error", what="headers", why=str(error))
 

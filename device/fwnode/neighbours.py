@@ -279,13 +279,15 @@ class Neighbours:
 
     def _over(self, response, outcome: str, why: str) -> None:  # type: ignore[no-untyped-def]
         from fwnode.roles.handing import C2_1
-        from fwnode.roles.response import OUTDATED
+        from fwnode.roles.response import OUTDATED, UNCONFIRMED
 
         self.response = None
         self.node.hooks.state("answered-fellow", outcome=outcome, why=why, request=response.ask["from"].hex())
         if outcome == ANSWERED and response.confirmations is not None:
             self.ended = response
             self.due = ticks_add(ticks_ms(), FINAL_MS)
+        elif outcome == UNCONFIRMED:  # is it this board that runs something else?
+            self.node.check_soon()
         elif outcome == OUTDATED and self.door.fetch is None:
             # C2-1 steps 7 to 14: a verification node is asked for M and L, or n_i (addition 9)
             self.door.fetch = (C2_1, response.r, [(response.ask["from"], response.asker, response.source)], None)

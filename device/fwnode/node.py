@@ -21,6 +21,7 @@ CHECKING = (
     "fwnode.fetching",
     "fwnode.blocks",
     "fwnode.unsent",
+    "fwnode.proofs",
     "fwnode.headers",
     "fwnode.chain",
     "fwnode.roles",
@@ -49,6 +50,7 @@ class Node:
         self.lan = None
         self.dropped: dict = {}
         self.answered_s = 0
+        self.checked_s = 0
         self.wake = asyncio.Event()
         self.turn = asyncio.Lock()  # C1 and C2 are loaded one at a time
         self.rare = Rare(CHECKING)
@@ -108,6 +110,11 @@ class Node:
         """Check without waiting for the next turn."""
         self.wake.set()
 
+    def check_soon(self) -> None:
+        """Check without waiting for the next turn, unless that was done a short while ago."""
+        if self.clock.uptime_s() - self.checked_s > self.config.retry_s:
+            self.wake.set()
+
     def offer(self, found: Found | None) -> None:
         """A newer release was found by the way (C2-1): take it now."""
         if found is not None:
@@ -137,6 +144,7 @@ class Node:
     async def check(self) -> bool:
         """One check, and what follows from it; whether somebody answered."""
         self.broadcasts.give_way()
+        self.checked_s = self.clock.uptime_s()
         try:
             found, self.offered = self.offered, None
             if found is None:

@@ -4,7 +4,7 @@ One object is one exchange. The owner passes on what arrives (`receive`), says t
 `wait_ms` went by without anything (`expire`), and carries out the actions that come back.
 """
 
-from fwnode.crypto import InvalidBox, InvalidKey, equal
+from fwnode.crypto import InvalidBox, InvalidKey, equal, steps
 from fwnode.roles import BROADCAST, END, SEND, UPDATE
 from fwnode.roles.log import CURRENT, FAILED
 from fwnode.roles.peers import unpack
@@ -184,6 +184,7 @@ class Request:
         reason = "no verification node answered"
         for answer in sorted(self.answers, key=lambda answer: answer.key, reverse=True):
             self.with_node = answer
+            yield from steps.precompute(answer.public)  # pays within this very exchange
             if answer.key == running:
                 return (yield from self._verify(answer))
             if answer.key < running:

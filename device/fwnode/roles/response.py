@@ -26,6 +26,7 @@ OVER = "over"
 
 CONFIRM_MS = 30000
 ANSWER_MS = 15000
+UNCONFIRMED = "unconfirmed"  # n_j got no confirmations: the owner begins a C1 of its own
 OUTDATED = "outdated"  # n_j learned of a newer version: the owner asks for it
 TAMPERED = "n_i is tampered"
 
@@ -101,8 +102,9 @@ class Response:
             return []
         if self.state == HANDING and self.confirmations is not None:
             return self._end(ANSWERED, TAMPERED)
-        short = "confirmations" if self.state == JOINED else "an answer of n_i"
-        return self._end("failed", "no {} in time".format(short))
+        if self.state == JOINED:
+            return self._end(UNCONFIRMED, "no confirmations in time")
+        return self._end("failed", "no answer of n_i in time")
 
     def _hand(self, repair: bool) -> None:
         """Addition 9: be ready to hand over one's own M."""
