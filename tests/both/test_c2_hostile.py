@@ -224,6 +224,8 @@ def test_quiet_c2_n_j_gives_up_when_n_i_says_that_it_is_answered():
     said = run(verification_log(exchange.me(1), R, bytes(20), TIME, ANSWERED, "1.0.0", GENUINE))
     forged = resigned(exchange.me(9).private, said)
     counted(exchange.n_j, forged, "signature")
+    named = run(verification_log(exchange.me(1), R, exchange.n_j.id, TIME, ANSWERED, "1.0.0", GENUINE))
+    assert run(exchange.n_j.receive(named)) == []  # the answer that it names is n_j's own: n_j goes on
     assert run(exchange.n_j.receive(said))[0][1] == "quiet"
 
 

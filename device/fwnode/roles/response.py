@@ -162,7 +162,7 @@ class Response:
         if log["req"] != self.ask.get("from"):
             return []
         if log["o"] == ANSWERED.encode():
-            return (yield from self._quiet(log))
+            return [] if log["res"] == self.id else (yield from self._quiet(log))  # who is named goes on
         if self.state != JOINED:
             return []
         yield from self.confirmations.add(data, self.clock.now())
