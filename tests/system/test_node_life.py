@@ -108,6 +108,46 @@ def test_nodes_verify_each_other_while_the_verification_node_is_away(tmp_path: P
         assert found["confirmed"] >= 1 and found["current"] >= 4
 
 
+def test_a_newer_fellow_hands_its_release_over(tmp_path: Path) -> None:
+    """C2-3 without any verification node: M and every byte come from the fellow, and the log reaches both chains."""
+    with Fleet(tmp_path) as fleet:
+        fleet.kill_node()
+        new = fleet.release("1.1.0", size=200_000)
+        newer = HostNode(fleet, 1, new, **{"board.check_s": 3600, "normal.retry_s": 3600})
+        older = HostNode(fleet, 2, fleet.release("1.0.0"), **{"normal.pool_s": 1.0})
+        try:
+            newer.start()
+            older.start()
+            assert older.wait("offered", version="1.1.0", timeout=120)["case"] == "C2-3"
+            down = older.wait("downloaded", version="1.1.0")["down"]
+            assert list(down) == [newer.ip] and down[newer.ip] >= len(new.image)
+            older.wait("updated", version="1.1.0")
+            older.wait("block")
+            newer.wait("synced")
+        finally:
+            assert [node.stop() for node in (newer, older)] == [0, 0]
+        assert outcomes(newer.folder) == outcomes(older.folder) == {"updated": 1}
+
+
+def test_a_board_is_verified_by_nodes_on_the_host(tmp_path: Path) -> None:
+    """C2-2 of MicroPython and CPython: n_i is a board, n_j and the confirming node are on the host."""
+    with Fleet(tmp_path, confirmations=1) as fleet:
+        only = fleet.release("1.0.0")
+        fleet.publish(only)
+        quiet = {"board.check_s": 3600, "normal.retry_s": 3600}
+        nodes = [HostNode(fleet, number, only, **quiet) for number in (1, 2)]
+        try:
+            for node in nodes:
+                node.start()
+                node.wait("current", case="C1-1")
+            fleet.kill_node()
+            board = fleet.board(only)
+            found = fleet.wait(board, "current", case="C2-2", timeout=180)
+            assert found["confirmations"] == 1
+        finally:
+            assert [node.stop() for node in nodes] == [0, 0]
+
+
 def fetched(node: HostNode, update: object) -> bytes:
     """The release's bytes as the node's seed gives them to a peer that knows nobody else."""
     release = update.release  # type: ignore[attr-defined]
