@@ -240,6 +240,19 @@ def test_its_own_logs_and_blocks_reach_its_chain(place: Place) -> None:
     assert place.normal.chain.pool() == []
 
 
+def test_an_error_among_fellows_ends_neither_the_node_nor_its_own_question(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail() -> None:
+        raise AttributeError("a defect")
+
+    door = place.normal.node.broadcasts
+    monkeypatch.setattr(door, "_play", fail)
+    found = place.do(door.ask((5, b"request")))
+    assert not found.answered and place.events("error")[-1]["why"] == "a defect"
+    assert not any(task.done() for task in place.normal.node.tasks)
+
+
 def test_a_newer_trust_root_of_a_check_is_the_chains_too(place: Place) -> None:
     me = place.identity()
     body = decode(place.network.root.data) | {"number": 2, "revoked": [crypto.sha256(me.public)[:20]]}

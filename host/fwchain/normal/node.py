@@ -23,6 +23,7 @@ from fwnode.wire import message
 
 MAX_PEERS = 24  # connections that its seed takes; a board has about ten sockets in all
 SLOTS = 8  # peers that it serves at once
+AGAIN_S = 1.0
 MAX_ARRIVED = 256  # datagrams for the chain that wait
 
 
@@ -47,6 +48,24 @@ class HostBroadcasts(Broadcasts):
         self.arrived.put_nowait((data, ip))
         reason: str = "" if is_block else super().judge(data, ip)
         return reason
+
+    async def listen(self) -> None:
+        """As on a board; where a board would begin anew by a reset, this goes on."""
+        await self._for_ever(super().listen)
+
+    async def serve(self) -> None:
+        """As on a board; likewise."""
+        await self._for_ever(super().serve)
+
+    async def _for_ever(self, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 - whatever it was: the node answers the next one
+                self.node.hooks.state("error", what="fellows", why=str(error) or repr(error))
+                if self.asked is not None:
+                    self.answer(Found())
+                await asyncio.sleep(AGAIN_S)
 
     async def remember(self) -> None:
         """Take what was heard into the chain, for ever."""
