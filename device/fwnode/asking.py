@@ -10,7 +10,6 @@ from fwnode.roles import END, SEND
 from fwnode.roles.fellows import Fellows
 from fwnode.roles.handing import C2_3, REPAIR
 from fwnode.roles.log import ANSWERED, FAILED, TAMPERED, verification_log
-from fwnode.roles.strangers import claimed
 from fwnode.wire import message
 
 SLACK_MS = const(4000)  # for the fellows' elliptic curves
@@ -67,19 +66,14 @@ class Asking:
     def _wait(self, ms: int) -> None:
         self.until = ticks_add(ticks_ms(), ms)
 
-    async def take(self, received: dict, body: bytes, ip: str) -> bytes:
-        """A fellow's message over HTTP; the answer for one that asks for M or L."""
-        source = (ip, received.get("port", 0))
+    async def take(self, kind: str, port: int, body: bytes, ip: str) -> bytes:
+        """A fellow's message of this exchange over HTTP; the answer for one that asks for M or L."""
         newer = len(self.fellows.newer)
-        if message.kind_of(received) == "res_verchk":
-            if not self.engine.door.curves.take(claimed(received, self.r, self.engine.genesis.certified), ip):
-                self.counters.count("busy")
-                return b""
-        actions = await self.engine._step(self.fellows.receive(body, source))
+        actions = await self.engine._step(self.fellows.receive(body, (ip, port)))
         if len(self.fellows.newer) > newer == 0:
             self._wait(WINDOW_MS)
         self.engine.door.work.set()
-        if message.kind_of(received) in ("req_metadata", "req_download"):
+        if kind in ("req_metadata", "req_download"):
             return actions[0][2] if actions else b""
         self._note(actions)
         return b""
@@ -156,6 +150,7 @@ class Asking:
         """C2-1, or nobody."""
         found = Found()
         found.why = why
+        found.reached = bool(self.fellows.joins)
         if self.fellows.older:
             found.answered = True
             found.outcome, found.case = "ahead", "C2-1"

@@ -1,5 +1,7 @@
 """M and L of a version that C2 has found (paper 3.3.2): C2-1 steps 7 to 14, C2-3 steps 5 to 12. Loaded on demand."""
 
+import asyncio
+
 from fwnode.compat import drive
 from fwnode.credentials import Credentials
 from fwnode.found import Found
@@ -15,6 +17,7 @@ from fwnode.wire.message import key_id
 
 MAX_NODES = 4  # verification nodes asked
 TIMEOUT_MS = 5000
+PAUSE_S = 1
 
 
 def _targets(node, root, k: int, fellows: list) -> list:  # type: ignore[no-untyped-def]
@@ -47,7 +50,10 @@ async def fetch(node, k: int, r: int, fellows: list) -> Found | None:  # type: i
             except NetError as error:
                 state("unreached", where=url, why=str(error))
                 break
-            actions = await drive(ask.receive(reply))
+            actions = await drive(ask.receive(reply)) if reply else []
+            if not actions and not reply:  # it has no room at the moment
+                await asyncio.sleep(PAUSE_S)
+                actions = await drive(ask.expire())
         if actions and actions[0][0] == END:
             state("not-handed", where=url, why=actions[0][2])
         elif actions and actions[0][0] == UPDATE:

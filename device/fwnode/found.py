@@ -13,12 +13,14 @@ class Found:
     else the `release` to install (Contents), `peers` (L), `repair`; `row` is what a log of this exchange says.
 
     `by_node`: a verification node answered (its time and its silence count); `asked` is the request (r, encoded) that
-    none did; `confirmations` those that C2-2 has counted.
+    none did; `confirmations` those that C2-2 has counted; `reached`: a member of the fleet was heard, though it could
+    not answer (too few confirmations): that is enough for a release on trial.
     """
 
     def __init__(self) -> None:
         self.answered = False
         self.by_node = False
+        self.reached = False
         self.asked: "tuple | None" = None
         self.url = ""
         self.case = ""

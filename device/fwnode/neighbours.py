@@ -315,11 +315,18 @@ class Neighbours:
 
     async def _message(self, body: bytes, ip: str) -> bytes:
         received = message.parse(body)
-        if self.asking is not None and received["to"] == self.asking.id:
-            return await self.asking.take(received, body, ip)
+        kind, to, port = message.kind_of(received), received["to"], received.get("port", 0)
+        if self.asking is not None and to == self.asking.id:
+            if kind == "res_verchk" and not self.door.curves.take(
+                claimed(received, self.asking.r, self.genesis.certified), ip
+            ):
+                self.counters.count("busy")
+                return b""
+            del received  # the roles parse it again: there is no room for both
+            return await self.asking.take(kind, port, body, ip)
+        del received
         response = self.response
-        if response is not None and received["to"] == response.id and ip == response.source[0]:
-            del received
+        if response is not None and to == response.id and ip == response.source[0]:
             reply = await self._carry(await self._step(response.receive(body)), True)
             self.door.work.set()
             return reply

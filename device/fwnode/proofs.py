@@ -37,6 +37,8 @@ async def collect(files, chain, url: str, local: str | None) -> list:  # type: i
             if error.status == 404:  # not in a block yet, or not with this node
                 break
             raise
+        if Inclusion(data).height > chain.height:
+            break  # a block came meanwhile, whose header comes with the next check
         height = check(data, digest, chain)
         if height is not None:
             keep(files, data)

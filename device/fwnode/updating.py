@@ -85,7 +85,7 @@ async def prove(node) -> None:  # type: ignore[no-untyped-def]
         return
     for _ in range(TRIAL_TRIES):
         found = await node.ask()
-        if found.answered:
+        if found.answered or found.reached:
             node.boot.confirm()
             node.hooks.state("confirmed", version=version, slot=node.boot.place)
             return

@@ -111,6 +111,22 @@ class Fleet:
         except AssertionError as error:
             raise AssertionError(f"{error}\n{board.console()[-3000:]}") from None
 
+    def wait_any(
+        self, boards: list[VirtualBoard], kind: str, timeout: float = WAIT_S, **fields: Any
+    ) -> tuple[VirtualBoard, dict[str, Any]]:
+        """The first of the boards that has an event with these fields, and the event; the others' events stay."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            for board in boards:
+                waiting = self._seen.setdefault(board.name, [])
+                waiting.extend(board.events())
+                for event in waiting:
+                    if event["event"] == kind and all(event.get(key) == value for key, value in fields.items()):
+                        return board, event
+            time.sleep(POLL_S)
+        consoles = "".join(board.console()[-1500:] for board in boards)
+        raise AssertionError(f"no board has an event {kind} {fields} within {timeout} s\n{consoles}")
+
     def _wait(
         self,
         name: str,

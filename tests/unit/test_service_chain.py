@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -264,3 +266,27 @@ def test_an_address_that_floods_is_held_and_others_are_not() -> None:
     for n in range(5000):
         rate.take(str(n))
     assert len(rate._rows) <= 1025
+
+
+def test_a_board_gives_its_block_as_it_is(site: Site, normal: Normal) -> None:
+    """POST /chain/block: a board has no room to wrap a block into a message."""
+    url = site.net.config.url + "/chain/block"
+    first, second = normal.block(5), normal.block(6)
+    answers = [given(url, data) for data in (second, first, first, second, first[:-1], b"x" * 20_000)]
+    assert answers == [409, 200, 200, 200, 400, 413]
+    assert site.service.chain.tip().height == 2
+    body = decode(first)
+    assert (
+        given(url, encode({**body, "sig": bytes(63) + b"\x01"})) == 200
+    )  # known by its header, whatever comes with it
+    easy = body["head"][:80] + (1).to_bytes(4, "little") + body["head"][84:]
+    assert given(url, encode({**body, "head": easy})) == 403
+
+
+def given(url: str, data: bytes) -> int:
+    request = urllib.request.Request(url, data, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code

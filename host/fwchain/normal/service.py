@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from fwchain.chainstore import Added, Miner, Orphan, Store, StoreError
+from fwchain.chainstore.giving import route as block_route
 from fwchain.chainstore.hearing import KIND, Hearing, check_block, is_log
 from fwchain.chainstore.ledger import Ledger
 from fwchain.chainstore.level import Level
@@ -213,7 +214,7 @@ class Normal:
         app = web.Application(client_max_size=MAX_MESSAGE)
         app.router.add_post(PATH, self._message)
         app.router.add_get("/root/{number}", pages.root_handler(self.network.folder / "roots"))
-        app.add_routes(chain_routes(self.chain))
+        app.add_routes([*chain_routes(self.chain), block_route(self.ledger)])
         return app
 
     async def _message(self, request: web.Request) -> web.Response:

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from fwchain.chainstore import Added, Miner, Orphan, Store, StoreError
+from fwchain.chainstore.giving import route as block_route
 from fwchain.chainstore.hearing import Hearing, check_block
 from fwchain.chainstore.ledger import Ledger
 from fwchain.chainstore.level import Level
@@ -250,7 +251,7 @@ class Service:
         app.router.add_get("/root/{number}", pages.root_handler(self.network.folder / "roots"))
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/", self._page)
-        app.add_routes(chain_routes(self.chain))
+        app.add_routes([*chain_routes(self.chain), block_route(self.ledger)])
         app.add_routes(web_seed_routes(self.releases))
         return app
 
