@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from update_support import Fleet
 
 from fwchain.board.image import filler
 from fwchain.demo.processes import fwchain
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "bench"))
+import heap
 
 # an application that leaves no free block of 16 KiB on the heap before the node begins to work
 FRAGMENTS = """
@@ -84,6 +88,17 @@ def test_an_update_in_a_fragmented_heap(tmp_path: Path) -> None:
         fleet.wait(board, "current", version="1.0.0")
         fleet.publish(fleet.release("1.1.0", size=1_330_000, app=FRAGMENTS))
         fleet.wait(board, "updated", version="1.1.0", timeout=120)
+
+
+def test_what_stays_loaded_is_within_its_budget(tmp_path: Path) -> None:
+    """38 KB of .mpy, so that fwnode takes at most 70 KB of an ESP32's heap."""
+    with Fleet(tmp_path) as fleet:
+        only = fleet.release("1.0.0", app=heap.APP)
+        fleet.publish(only)
+        board = fleet.board(only)
+        resident = set(fleet.wait(board, "heap", stage="current")["modules"])
+    assert "fwnode.node" in resident
+    assert sum(stays for stays, _ in heap.mpy_sizes(resident).values()) <= heap.BUDGET
 
 
 def test_a_flipped_byte_is_found_and_repaired(tmp_path: Path) -> None:
