@@ -99,6 +99,9 @@ KEYS: dict[str, dict[str, Key]] = {
     },
 }
 
+# texts that go into messages, releases and URLs
+PLAIN = (("node", "listen"), ("node", "address"), ("normal", "platform"), ("board", "model"))
+
 SECTIONS = {
     "node": "The verification node; of a normal node's folder (`fwchain node`): that node.",
     "lan": "Broadcasts on the local network.",
@@ -129,9 +132,19 @@ class Config:
             }
             for section, keys in KEYS.items()
         }
+        for section, name in PLAIN:
+            self._check_plain(section, name)
+        node = self["node"]
+        if node["listen"] in ("0.0.0.0", "::") and not node["address"]:
+            raise ConfigError(f"{FILE}: node.address: say under which address boards reach a node that listens on all")
         _check_group(self["lan"]["group"])
         for name in ("node.peers", "normal.nodes"):
             self._check_urls(name)
+
+    def _check_plain(self, section: str, name: str) -> None:
+        value = self[section][name]
+        if not all("!" <= character <= "~" for character in value):
+            raise ConfigError(f"{FILE}: {section}.{name}: {value!r} is not printable ASCII without spaces")
 
     def __getitem__(self, section: str) -> dict[str, Any]:
         return self.values[section]

@@ -161,10 +161,10 @@ class Site:
         )
 
 
-def make_network(folder: Path) -> Network:
-    """A network folder whose ports are free ones."""
+def make_network(folder: Path, **more: Any) -> Network:
+    """A network folder whose ports are free ones; `more` for its section [node]."""
     port = free_ports(4)
-    node = {"port": port, "publish_port": port + 1, "seed_port": port + 2, "block_s": 0.2}
+    node = {"port": port, "publish_port": port + 1, "seed_port": port + 2, "block_s": 0.2, **more}
     config = Config({"node": node, "lan": {"port": port + 3}})
     return network.create(folder, Plan(config=config, difficulty=100))
 

@@ -61,6 +61,8 @@ def test_clear_words_for_wrong_turns(tmp_path: Path, capsys: pytest.CaptureFixtu
         (("new", board), "holds a board already"),
         (("new", str(tmp_path / "x"), "--board", "arduino"), "there are: esp32"),
         (("new", str(tmp_path / "y"), "--heap", "lots"), "not like 192k"),
+        (("new", str(tmp_path / "y"), "--mac", "zz:zz"), "a MAC has 6 bytes"),
+        (("new", str(tmp_path / "y"), "--mac", "24:0a"), "a MAC has 6 bytes"),
         (("new", str(tmp_path / "z"), "--mac", "12:34"), "a MAC has 6 bytes"),
         (("reset", board), "is not running"),
         (("flip", board, "0x999999"), "outside the flash"),

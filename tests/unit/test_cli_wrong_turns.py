@@ -76,6 +76,9 @@ def test_init_as_json(tmp_path: Path, capsys: Output) -> None:
         ("lan.port=many", "lan.port: a whole number expected"),
         ("lan.prt=1", "lan.prt is no key"),
         ("lan", "is not SECTION.KEY=VALUE"),
+        ("board.model=two words", "board.model: 'two words' is not printable ASCII without spaces"),
+        ("node.address=my node", "node.address: 'my node' is not printable ASCII without spaces"),
+        ("node.listen=0.0.0.0", "node.address: say under which address boards reach a node"),
     ],
 )
 def test_init_with_a_wrong_setting_makes_nothing(setting: str, text: str, tmp_path: Path, capsys: Output) -> None:

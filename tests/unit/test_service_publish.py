@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from service_world import DAY_S, Answer, Site, make_network, serving, wait_until
 
+from fwnode.compat import run
+from fwnode.roles import UPDATE
 from fwnode.wire.fields import MAX_METAINFO
 
 
@@ -158,3 +160,19 @@ def test_a_published_release_is_there_again_after_a_restart(tmp_path: Path) -> N
     with serving(net) as again:
         assert again.get(f"/firmware/{release.info_hash.hex()}/{release.name}").body == image
         assert again.publish(release, image).status == 409
+
+
+@pytest.mark.parametrize(("address", "first"), [("localhost", ["127.0.0.1"]), ("no-such-name.invalid", [])])
+def test_l_has_the_seed_s_address_also_where_the_node_has_a_name(tmp_path: Path, address: str, first: list) -> None:
+    """L has IPv4 addresses alone (design: 7 bytes a peer); where a name has none, boards have the web seed."""
+    net = make_network(tmp_path / "net", address=address)
+    with serving(net) as site:
+        release, image = site.release("1.1.0")
+        assert site.publish(release, image).status == 200
+        request = site.request(site.identity(), "1.0.0", bytes(32))
+        actions = run(request.begin())
+        while actions[0][0] != UPDATE:
+            answer = site.post(actions[0][-1])
+            assert answer.status == 200
+            actions = run(request.receive(answer.body, "v"))
+        assert actions[0][2] == [(ip, net.config["node"]["seed_port"], True) for ip in first]

@@ -74,14 +74,14 @@ class VirtualBoard:
         kind = boards.load(layout)
         if (folder / CONFIG_NAME).exists():
             raise SetupError(f"{folder} holds a board already")
-        folder.mkdir(parents=True, exist_ok=True)
         if mac is None:
             seed = hashlib.sha256(str(folder.resolve()).encode()).digest()
             mac = kind.mac_prefix + seed[:3]
         elif isinstance(mac, str):
-            mac = bytes.fromhex(mac.replace(":", "").replace("-", ""))
+            mac = _mac(mac)
         if len(mac) != 6:
             raise SetupError("a MAC has 6 bytes, like 24:0a:c4:01:02:03")
+        folder.mkdir(parents=True, exist_ok=True)
         config = {
             "name": name or folder.name,
             "board": layout,
@@ -327,3 +327,11 @@ def _image_of(flash: Flash, offset: int, size: int) -> dict[str, Any]:
         return {"version": None, "model": None, "length": 0, "image": "-" if blank else str(error)}
     version, model = appimage.description(flash.mem, offset) or (None, None)
     return {"version": version, "model": model, "length": length, "image": "ok"}
+
+
+def _mac(text: str) -> bytes:
+    """The bytes of a MAC in hex; none where it is not hex."""
+    try:
+        return bytes.fromhex(text.replace(":", "").replace("-", ""))
+    except ValueError:
+        return b""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import socket
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -102,6 +103,7 @@ class Service:
         self._taken: list[bytes] = []  # logs of the message that is being answered
         self._block: bytes | None = None  # the block of the message that is being answered
         self.unwritten = 0  # events and traces that the disk did not take
+        self._seed_ip = ""  # L has IPv4 addresses alone
         self._loop: asyncio.AbstractEventLoop | None = None
         self._runners: list[web.AppRunner] = []
         self._servers: list[asyncio.Server] = []
@@ -109,8 +111,8 @@ class Service:
     # what the parts tell each other
 
     def _peers(self, release: Release) -> list[tuple[str, int, bool]]:
-        seed = (self.network.config.address, self.node["seed_port"], True)
-        return [seed, *self.tracker.peers(release.info_hash, PEERS_IN_LIST)]
+        seed = [(self._seed_ip, self.node["seed_port"], True)] if self._seed_ip else []
+        return [*seed, *self.tracker.peers(release.info_hash, PEERS_IN_LIST)]
 
     def _on_event(self, kind: str, **fields: Any) -> None:
         """Tell of it; a log that cannot be written stops nothing else."""
@@ -187,6 +189,7 @@ class Service:
     async def start(self) -> None:
         """Listen on every port and take up what is published; raises SetupError when a port is taken."""
         self._loop = asyncio.get_running_loop()
+        self._seed_ip = await self._ipv4(self._loop, self.network.config.address)
         app = self._app()
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
@@ -222,6 +225,15 @@ class Service:
         self.ear.start()
         self.miner.start()
         self._on_event("serving", url=self.network.config.url, releases=len(self.releases.all()))
+
+    async def _ipv4(self, loop: asyncio.AbstractEventLoop, host: str) -> str:
+        """The IPv4 address of `host`; empty, and told, where it has none: boards then use tracker and web seed."""
+        try:
+            found = await loop.getaddrinfo(host, None, family=socket.AF_INET, type=socket.SOCK_STREAM)
+        except OSError as error:
+            self._on_event("error", what="address", why=f"{host} has no IPv4 address: {error.strerror or error}")
+            return ""
+        return str(found[0][4][0])
 
     def _port_taken(self, key: str) -> SetupError:
         place = self.network.folder / FILE
