@@ -7,6 +7,8 @@ from pathlib import Path
 from update_support import Fleet
 
 from fwchain import keyfile
+from fwchain.board import provision
+from fwchain.demo.processes import fwchain
 from fwnode import crypto
 from fwnode.compat import run
 from fwnode.trust import root as roots
@@ -54,3 +56,20 @@ def test_a_board_catches_up_root_by_root_and_obeys_the_newest(tmp_path: Path) ->
         keyfile.save(path, fresh)
         fleet.smuggle(fleet.release("1.2.0"))
         fleet.wait(board, "updated", version="1.2.0")
+
+
+def test_an_open_network_takes_a_board_without_certificate(tmp_path: Path) -> None:
+    """As the paper has it: any key takes part; what is installed still needs the vendor's signature."""
+    with Fleet(tmp_path, certified=False) as fleet:
+        old = fleet.release("1.0.0")
+        fleet.publish(old)
+        board = fleet.board(old)
+        assert provision.read_nvs(board.flash, board.table, "fwchain", "cert") is None
+        fleet.wait(board, "current")
+        fleet.publish(fleet.release("1.1.0"))
+        fleet.wait(board, "updated", version="1.1.0")
+        fleet.wait(board, "current")
+        board.stop()
+        fleet.wait_node("block")
+        fwchain("chain", "verify", fleet.network.folder)
+        assert "current" in [row["outcome"] for row in fleet.rows()]

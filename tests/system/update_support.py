@@ -43,8 +43,8 @@ class Update:
 class Fleet:
     """A network in a folder; use it as a context manager."""
 
-    def __init__(self, folder: Path, confirmations: int = 7, **node: Any) -> None:
-        """`node` replaces values of the configuration's section [node]."""
+    def __init__(self, folder: Path, confirmations: int = 7, certified: bool = True, **node: Any) -> None:
+        """`certified` False: open enrolment; `node` replaces values of the configuration's section [node]."""
         self.folder = folder
         port = free_ports(6)
         section = {"port": port, "publish_port": port + 1, "seed_port": port + 2, "block_s": 0.3, **node}
@@ -52,7 +52,8 @@ class Fleet:
             {"node": section, "lan": {"port": port + 3}, "board": {"port": port + 4}, "release": {"epoch": 1}}
         )
         self.network = network.create(
-            folder / "network", Plan(config=self.config, difficulty=2000, confirmations=confirmations)
+            folder / "network",
+            Plan(config=self.config, difficulty=2000, confirmations=confirmations, certified=certified),
         )
         self.boards: list[VirtualBoard] = []
         self.node: Node | None = None
