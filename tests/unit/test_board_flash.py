@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,6 +77,67 @@ def test_operations_are_pages_and_sectors(flash: Flash) -> None:
     assert flash.operations == 3 + 4 + 2
     erases, programs = flash.wear()
     assert erases == [1, 1] + [0] * 6 and programs == [7] + [0] * 7
+
+
+LOOPS = """
+import random, sys
+sys.path.insert(0, {folder!r})
+from vb import fast, plain
+random.seed(5)
+size = 2 * 4096
+for turn in range(300):
+    one = bytearray(random.getrandbits(8) | random.getrandbits(8) for _ in range(size))
+    two = bytearray(one)
+    at, n = 4 * random.randrange(size // 8), 4 * random.randrange(size // 8)
+    data = memoryview(bytearray(random.getrandbits(8) | two[at + i] for i in range(n + 8)))
+    start = 4 * random.randrange(2)
+    if turn % 3:
+        data = bytes(two[at - start : at + n]) if at >= start else bytes(n + start)
+    assert fast.clear_pages(one, at, data, start, n) == plain.clear_pages(two, at, data, start, n)
+    assert one == two
+    for loops, mem in ((fast, one), (plain, two)):
+        loops.blank(mem, at, n)
+        loops.add(mem, 8, 77)
+    assert one == two
+    odd = random.randrange(size - 300)
+    into, other = bytearray(random.randrange(300)), bytearray(300)
+    fast.copy(into, one, odd, len(into))
+    assert into == one[odd : odd + len(into)]
+print("same")
+"""
+
+
+def test_native_loops_do_what_the_plain_ones_do() -> None:
+    """Where MicroPython has native code the flash uses `fast`; elsewhere `plain`."""
+    folder = str(Path(nor.__file__).parents[1])
+    command = [
+        str(Path(sys.executable).with_name("micropython")),
+        "-X",
+        "heapsize=1m",
+        "-c",
+        LOOPS.format(folder=folder),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if "syntax" in done.stdout and "native" in done.stdout:
+        pytest.skip("this MicroPython has no native code")
+    assert done.stdout.strip() == "same", done.stdout + done.stderr
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(some.lists(some.tuples(some.integers(0, 1000), some.binary(min_size=1, max_size=6000)), max_size=4))
+def test_whole_sectors_count_as_their_pages_do(tmp_path: Path, writes: list[tuple[int, bytes]]) -> None:
+    """With a power cut armed that never comes every page is an operation of its own; the result is the same without."""
+    seen = []
+    for number, armed in enumerate((False, True)):
+        with Flash.create(tmp_path / f"{number}.bin", SIZE) as flash:
+            if armed:
+                flash.cut_at(100_000, 0)
+            for place, data in writes:
+                flash.program(place * 4, data * (4 if len(data) % 4 else 1))
+            flash.erase(SECTOR, 2 * SECTOR)
+            flash.program(SECTOR + 4, b"\x0f" * 4000)
+            seen.append((flash.read(0, SIZE), flash.operations, flash.violations, flash.wear()))
+    assert seen[0] == seen[1]
 
 
 def test_counters_outlive_the_object(flash: Flash) -> None:

@@ -13,6 +13,15 @@ def copy(target, source, at: int, n: int):
     to = ptr8(target)  # noqa: F821 viper's own word
     of = ptr8(source)  # noqa: F821
     i = 0
+    if not at & 3:
+        to4 = ptr32(target)  # noqa: F821
+        of4 = ptr32(source)  # noqa: F821
+        base = at >> 2
+        words = n >> 2
+        while i < words:
+            to4[i] = of4[base + i]
+            i += 1
+        i = words << 2
     while i < n:
         to[i] = of[at + i]
         i += 1
@@ -20,12 +29,13 @@ def copy(target, source, at: int, n: int):
 
 @micropython.viper
 def blank(mem, at: int, n: int):
-    """mem[at:at + n] = all ones"""
-    to = ptr8(mem)  # noqa: F821
-    end = at + n
-    while at < end:
-        to[at] = 0xFF
-        at += 1
+    """mem[at:at + n] = all ones; whole words, as sectors and halves of them are"""
+    to = ptr32(mem)  # noqa: F821
+    i = at >> 2
+    end = (at + n) >> 2
+    while i < end:
+        to[i] = -1
+        i += 1
 
 
 @micropython.viper
@@ -45,10 +55,34 @@ def clear(mem, at: int, data, start: int, n: int) -> int:
 
 
 @micropython.viper
-def bump(state, at: int):
-    """Add 1 to the 32-bit counter at `at`."""
+def clear_pages(mem, at: int, data, start: int, n: int) -> int:
+    """As `clear`, by words: the number of 256-byte pages for which data asks for a 1 over a 0."""
+    to = ptr32(mem)  # noqa: F821
+    of = ptr32(data)  # noqa: F821
+    base = at >> 2
+    first = start >> 2
+    words = n >> 2
+    bad = 0
+    wrong = 0
+    i = 0
+    while i < words:
+        wanted = of[first + i]
+        value = to[base + i] & wanted
+        wrong |= value ^ wanted
+        to[base + i] = value
+        i += 1
+        if i == words or not (base + i) & 63:
+            if wrong:
+                bad += 1
+            wrong = 0
+    return bad
+
+
+@micropython.viper
+def add(state, at: int, count: int):
+    """Add to the 32-bit counter at `at`."""
     to = ptr32(state)  # noqa: F821
-    to[at >> 2] = to[at >> 2] + 1
+    to[at >> 2] = to[at >> 2] + count
 
 
 @micropython.viper
