@@ -108,6 +108,26 @@ def test_a_board_killed_in_the_middle_of_a_download_resumes(tmp_path: Path) -> N
         fleet.wait(board, "updated", version="1.1.0")
 
 
+def test_a_board_whose_download_fails_seeds_on(tmp_path: Path) -> None:
+    """With its only source gone the download ends and says why, and the board serves what it runs, as before."""
+    with Fleet(tmp_path, seed_upload=100_000) as fleet:
+        old = fleet.release("1.0.0")
+        fleet.publish(old)
+        board = fleet.board(old)
+        fleet.wait(board, "seeding", version="1.0.0")
+        fleet.wait(board, "current")
+        fleet.publish(fleet.release("1.1.0", size=900_000))
+        fleet.wait(board, "swarm-progress")
+        fleet.kill_node()
+        assert "no source" in fleet.wait(board, "failed", version="1.1.0", timeout=90)["why"]
+        fleet.wait(board, "seeding", version="1.0.0")
+        with Client() as client:
+            client.add(old.release.metainfo, tmp_path / "lt")
+            client.connect(board.ip, fleet.config["board"]["port"])
+            client.finish()
+        assert (tmp_path / "lt" / old.release.name).read_bytes() == old.image
+
+
 def test_a_release_is_downloaded_from_the_boards_alone(tmp_path: Path) -> None:
     """With the verification node and its seed gone, libtorrent gets the release out of the boards' slots."""
     with Fleet(tmp_path) as fleet:
