@@ -174,7 +174,7 @@ def test_storage_is_told_what_is_kept():
 
 
 def test_blocks_of_a_piece():
-    active = Active(0, 20000, None)
+    active = Active(0, 0, 20000, None)
     assert len(active.done) == 2
     active.done[1] = 1
     assert active.block_done(BLOCK) and not active.block_done(0)

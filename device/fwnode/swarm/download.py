@@ -246,16 +246,20 @@ class Download(Seeder):
                 return
         peer.busy = offset
         active = self.pieces.active.get(index)
-        slot = peer.slot
+        part = peer.slot
+        reader = peer.reader
+        ip = peer.ip
+        want = SECTOR
         while size:
-            part = slot if size >= SECTOR else slot[:size]
-            count = ready(peer.reader, part)
-            want = len(part)
+            if size < SECTOR:
+                part = part[:size]
+                want = size
+            count = ready(reader, part)
             if count == want:
                 peer.down += want
             else:
                 await self._rest(peer, part, count or 0)
-            if not (active and self.store(peer.ip, active, begin, part)):
+            if not active or not self.store(ip, active, begin, part):
                 self.wasted += want
             begin += want
             size -= want

@@ -15,8 +15,9 @@ MIXED = ""  # a piece with bytes from more than one source
 class Active:
     """A piece on its way: which sectors are written, and the running hash over those in order."""
 
-    def __init__(self, index: int, size: int, owner) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, index: int, base: int, size: int, owner) -> None:  # type: ignore[no-untyped-def]
         self.index = index
+        self.base = base
         self.size = size
         self.left = size
         self.owner = owner
@@ -128,7 +129,7 @@ class Pieces:
     def begin(self, index: int, owner):  # type: ignore[no-untyped-def]
         """The missing piece `index`, on its way from `owner` now."""
         self.todo.remove(index)
-        active = Active(index, self.release.piece_size(index), owner)
+        active = Active(index, index * self.release.piece_length, self.release.piece_size(index), owner)
         self.active[index] = active
         return active
 
@@ -151,22 +152,21 @@ class Pieces:
         block = at // BLOCK
         if active.dead or active.done[block] != (at % BLOCK) // SECTOR:
             return False
-        if self.check_first and active.index == 0 and at == 0:
+        if at == 0 and active.index == 0 and self.check_first:
             try:
                 self.check_first(view)
             except Exception as error:  # noqa: BLE001 - judged when the piece has proved genuine
                 active.refusal = error
         if not active.refusal:
-            self.storage.write(active.index * self.release.piece_length + at, view)
+            self.storage.write(active.base + at, view)
+        size = len(view)
         active.done[block] += 1
-        active.left -= len(view)
+        active.left -= size
         if active.hashed == at:
             active.hash.update(view)
-            active.hashed += len(view)
-        if active.source is None:
-            active.source = peer_ip
-        elif active.source != peer_ip:
-            active.source = MIXED
+            active.hashed = at + size
+        if active.source != peer_ip:
+            active.source = peer_ip if active.source is None else MIXED
         return True
 
     def finish(self, active) -> bool:  # type: ignore[no-untyped-def]
