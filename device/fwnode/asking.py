@@ -12,7 +12,7 @@ from fwnode.roles.handing import C2_3, REPAIR
 from fwnode.roles.log import ANSWERED, FAILED, TAMPERED, verification_log
 from fwnode.wire import message
 
-SLACK_MS = const(4000)  # for the fellows' elliptic curves
+SLACK_MS = const(10000)  # for the fellows' elliptic curves
 CONFIRM_MS = const(30000)  # from a join to its last confirmation
 WINDOW_MS = const(500)  # from the first newer version to the choice
 HAND_MS = const(30000)  # that fellows of an older version get to ask for M

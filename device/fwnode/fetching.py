@@ -16,7 +16,7 @@ from fwnode.wire.fields import MAX_MESSAGE
 from fwnode.wire.message import key_id
 
 MAX_NODES = 4  # verification nodes asked
-TIMEOUT_MS = 5000
+TIMEOUT_MS = 10000
 PAUSE_S = 1
 
 
@@ -50,12 +50,13 @@ async def fetch(node, k: int, r: int, fellows: list) -> Found | None:  # type: i
             except NetError as error:
                 state("unreached", where=url, why=str(error))
                 break
-            actions = await drive(ask.receive(reply)) if reply else []
-            if not actions and not reply:  # it has no room at the moment
+            if reply:
+                actions = await drive(ask.receive(reply)) or [(END, "", "its answer does not hold")]
+            else:  # it has no room at the moment
                 await asyncio.sleep(PAUSE_S)
                 actions = await drive(ask.expire())
         if actions and actions[0][0] == END:
-            state("not-handed", where=url, why=actions[0][2])
+            state("not-handed", where=url, why=actions[0][2], dropped=node.dropped)
         elif actions and actions[0][0] == UPDATE:
             return _found(node, k, r, target, url, actions[0])
     return None

@@ -26,7 +26,7 @@ if _TYPING:
 LINGER_MS = const(1500)  # loading costs more than staying for the next message
 GRACE_MS = const(5000)  # that an exchange gets to end when this board wants to ask a verification node
 FINAL_MS = const(4000)  # that n_j waits for n_i's log before it makes the block
-POST_MS = const(5000)
+POST_MS = const(10000)
 CERTIFICATES = const(10)  # kept, so that a member's is checked once in an exchange
 MAX_JOINED = const(16)
 ROOM = const(4000)  # words of heap for one more role: its code and state, and an elliptic curve operation
