@@ -71,6 +71,7 @@ KEYS: dict[str, dict[str, Key]] = {
         "seed_discovery": Key(int, 0, 0, 1, "1: the seed announces itself on the local network (BEP 14); as above"),
         "database": Key(str, "sqlite:///node.db", 1, 400, "SQLAlchemy URL; a SQLite path is relative to this folder"),
         "block_s": Key(float, 2.0, 0.05, 3600, "seconds from the first verification log in the pool to a block"),
+        "pool_s": Key(float, 60.0, 0.05, 86400, "seconds that a log waits for the block that others owe it"),
         "peers": Key(str, "", 0, 2000, "URLs of other full nodes to keep the chain level with, separated by commas"),
         "sync_s": Key(float, 30.0, 0.2, 3600, "seconds between two syncs with each of them"),
     },
@@ -84,7 +85,6 @@ KEYS: dict[str, dict[str, Key]] = {
         "platform": Key(str, "virtual", 1, 16, "platform of the releases that it holds"),
         "upload_kbps": Key(int, 10000, 1, 100000, "upload limit of its seed in KiB a second"),
         "retry_s": Key(float, 60.0, 0.1, 86400, "seconds until it asks again after nobody answered"),
-        "pool_s": Key(float, 60.0, 0.05, 86400, "seconds that a log waits in its pool, until it makes a block"),
     },
     "board": {
         "model": Key(str, "thermometer", 1, 32, "model that new boards and releases have when none is given"),

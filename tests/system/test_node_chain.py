@@ -51,7 +51,7 @@ def chain(folder: Path) -> tuple[bytes, list[str]]:
 
 def test_nodes_apart_and_a_verification_node_that_was_away_become_one_chain(tmp_path: Path) -> None:
     with Fleet(tmp_path) as fleet:
-        alone = {"lan.join": "false", "normal.pool_s": 0.2, "board.check_s": 3600}
+        alone = {"lan.join": "false", "node.pool_s": 0.2, "board.check_s": 3600}
         a, b = (HostNode(fleet, number, **alone) for number in (1, 2))
         try:
             a.start()
@@ -90,7 +90,7 @@ def test_nodes_apart_and_a_verification_node_that_was_away_become_one_chain(tmp_
 
 def test_a_node_that_is_killed_comes_back_with_its_chain_and_catches_up(tmp_path: Path) -> None:
     with Fleet(tmp_path) as fleet:
-        node = HostNode(fleet, 1, **{"lan.join": "false", "normal.pool_s": 0.2}).start()
+        node = HostNode(fleet, 1, **{"lan.join": "false", "node.pool_s": 0.2}).start()
         try:
             post(node.url, log_of(fleet, "1.0.1"))
             node.wait("block", height=1)

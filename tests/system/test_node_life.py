@@ -114,7 +114,7 @@ def test_a_newer_fellow_hands_its_release_over(tmp_path: Path) -> None:
         fleet.kill_node()
         new = fleet.release("1.1.0", size=200_000)
         newer = HostNode(fleet, 1, new, **{"board.check_s": 3600, "normal.retry_s": 3600})
-        older = HostNode(fleet, 2, fleet.release("1.0.0"), **{"normal.pool_s": 1.0})
+        older = HostNode(fleet, 2, fleet.release("1.0.0"), **{"node.pool_s": 1.0})
         try:
             newer.start()
             older.start()

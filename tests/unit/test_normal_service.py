@@ -96,7 +96,7 @@ class Place:
 @contextlib.contextmanager
 def running(tmp_path: Path, **settings: dict[str, Any]) -> Iterator[Place]:
     network = make_network(tmp_path / "net")
-    values = {"normal": {"retry_s": 3600.0, "pool_s": 3600.0}, **settings}
+    values = {"normal": {"retry_s": 3600.0}, "node": {"pool_s": 3600.0}, **settings}
     plan = Plan(address=IP, port=free_ports(1, IP), settings=values)
     folder = folders.create(tmp_path / "node", network, plan)
     loop = asyncio.new_event_loop()

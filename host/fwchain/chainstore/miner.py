@@ -57,10 +57,12 @@ class Miner:
         on_error: Callable[[Exception], None] | None = None,
         checkpoint_every: int = CHECKPOINT_EVERY,
         credential: tuple[str, bytes] | None = None,
+        c2_s: float = C2_S,
     ) -> None:
         self.store = store
         self.checkpoint_every = checkpoint_every
         self.wait_s = wait_s
+        self.c2_s = c2_s
         self._private = private
         self._public = crypto.public_key(private)
         self._node = credential is None
@@ -227,7 +229,7 @@ class Miner:
             return now + self.wait_s * random.uniform(1.0, 1.0 + SPREAD), False
         nodes = [key_id(public) for public in self.store.root.nodes]
         here = Log(data, self.store.net).response in nodes
-        return now + (self.wait_s if here else max(self.wait_s, C2_S)), here
+        return now + (self.wait_s if here else max(self.wait_s, self.c2_s)), here
 
     def _run(self) -> None:
         pause = 0.0

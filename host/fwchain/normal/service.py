@@ -73,7 +73,7 @@ class Normal:
         self.miner = Miner(
             self.chain,
             private,
-            folder.config["normal"]["pool_s"],
+            self.config["pool_s"],
             self._on_block,
             lambda error: self._say("error", what="miner", why=str(error)),
             credential=folder.credential,

@@ -69,7 +69,14 @@ class Service:
         self.releases = ReleaseStore(open_engine(network.database), network.releases)
         self.ledger = Ledger(self.chain, self._on_event, self._on_roots)
         self.level = Level(self.ledger, network.config.urls("node.peers"), self.node["sync_s"], self._on_event)
-        self.miner = Miner(self.chain, self.private, self.node["block_s"], self._on_block, self._on_error)
+        self.miner = Miner(
+            self.chain,
+            self.private,
+            self.node["block_s"],
+            self._on_block,
+            self._on_error,
+            c2_s=self.node["pool_s"],
+        )
         self.ledger.on_logs = self.miner.notify
         self.ledger.on_orphan = self.level.wake
         self.tracker = Tracker(state=network.folder / "tracker.state")
