@@ -16,6 +16,7 @@ from fwnode.compat import run
 from fwnode.roles.identity import Identity
 from fwnode.roles.log import verification_log
 from fwnode.trust import cert
+from fwnode.wire.message import key_id
 
 LIMIT_S = 60.0
 
@@ -27,7 +28,8 @@ def log_of(fleet: Fleet, version: str) -> bytes:
     now = int(time.time())
     certificate = run(cert.issue(fleet.network.private("enrolment"), MODEL, public, now + 1000))
     me = Identity(private, public, ("cert", certificate), MODEL, fleet.network.genesis.net, 4000)
-    return bytes(run(verification_log(me, 5, bytes(20), now, "current", version, bytes(32))))
+    node = key_id(crypto.public_key(fleet.network.private("node")))
+    return bytes(run(verification_log(me, 5, node, now, "current", version, bytes(32))))
 
 
 def post(url: str, data: bytes) -> None:
