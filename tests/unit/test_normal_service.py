@@ -192,7 +192,8 @@ def test_the_local_network_brings_logs_and_blocks(place: Place, other: Miner) ->
         # the parent is unknown here: the node that announced is asked for all that is missing
         place.broadcast(tell(other, tip, whole=False, port=port))
         wait_until(lambda: place.normal.chain.tip() == other.store.tip(), "the announced chain")
-    assert place.events("synced")[-1]["blocks"] == 2 and place.normal.chain.pool() == []
+    assert wait_until(lambda: place.events("synced"), "its event")[-1]["blocks"] == 2
+    assert place.normal.chain.pool() == []
 
 
 @contextlib.contextmanager

@@ -183,7 +183,7 @@ def test_an_announced_block_is_fetched_from_where_it_was_announced(site: Site, n
         broadcast(site, normal.tell(block, whole=False, port=board.server_address[1]))
         wait_until(lambda: site.service.chain.tip().height == 1, "the board's block")
         assert board.asked == [f"/chain/block/{site.service.chain.tip().hash.hex()}"]
-        event = site.events("synced")[-1]
+        event = wait_until(lambda: site.events("synced"), "its event")[-1]
         assert event["source"] == f"http://{BOARD}:{board.server_address[1]}" and event["blocks"] == 1
     finally:
         board.close()
