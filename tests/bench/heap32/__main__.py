@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 sys.path.insert(0, str(Path(__file__).parents[1].parent / "system"))
 
@@ -25,6 +25,7 @@ from update_support import Fleet
 from fwchain.board import provision
 from fwchain.board.enrol import enrol
 from fwchain.board.virtual import VirtualBoard
+from fwchain.errors import EXIT_SETUP
 from fwchain.flashing import mpy
 
 HERE = Path(__file__).parent
@@ -38,19 +39,25 @@ KEYS = ("sk", "pk", "cert", "genesis")
 
 
 def library() -> Path:
-    """The npm package's module, installed on first use; SystemExit says what is missing."""
+    """The npm package's module, installed on first use; what is missing is said, with exit code 3."""
     path = PLACE / "node_modules" / PACKAGE / "micropython.mjs"
     if shutil.which("node") is None:
-        raise SystemExit("heap32 needs Node.js 18 or later: install it (Debian: nodejs)")
+        missing("Node.js 18 or later: install it (Debian: nodejs)")
     if not path.exists():
         if shutil.which("npm") is None:
-            raise SystemExit(f"heap32 needs npm to fetch {PACKAGE}: install it (Debian: npm)")
+            missing(f"npm, to fetch {PACKAGE}: install it (Debian: npm)")
         PLACE.mkdir(parents=True, exist_ok=True)
         command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(PLACE), f"{PACKAGE}@{VERSION}"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode or not path.exists():
-            raise SystemExit(f"heap32 could not install {PACKAGE}@{VERSION}:\n{done.stderr.strip()}")
+            missing(f"{PACKAGE}@{VERSION}, and npm could not install it:\n{done.stderr.strip()}")
     return path
+
+
+def missing(what: str) -> NoReturn:
+    """Say what this machine lacks, and end."""
+    print(f"heap32 needs {what}", file=sys.stderr)
+    sys.exit(EXIT_SETUP)
 
 
 def make_board(folder: Path) -> Path:
@@ -105,6 +112,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         report = measure(module, make_board(Path(folder)))
     resident, everything = sizes(report["modules"])
+    if "--json" in sys.argv:
+        print(json.dumps({**report, "resident": resident, "flash": everything}))
+        return
     table = Table("what", "bytes", "at most", title=f"fwnode on a 32-bit MicroPython {report['version']}")
     for name, value, limit in (
         ("heap: loaded and waiting for its next check", report["taken"], BUDGET),

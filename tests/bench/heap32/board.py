@@ -226,9 +226,10 @@ def main(node):
 
 def drop_buffers():
     """Let the node's buffers go, to see what they take."""
-    running.sharing.buffers = None
-    if running.sharing.seeder is not None:
-        running.sharing.seeder.buffers = running.sharing.seeder.up_view = None
+    sharing = running.sharing
+    sharing.buffers = None
+    if sharing.seeder is not None:
+        sharing.seeder.buffers = sharing.seeder.up_view = None
 
 
 def load_all():
@@ -244,3 +245,15 @@ def load_all():
                 waiting.append(path)
     for name in modules():
         del sys.modules[name]
+
+
+def load(names):
+    """Load these modules of fwnode, and let go what they load besides."""
+    for name in names:
+        __import__(name)
+    for name in modules():
+        if name not in names:
+            parent, _, last = name.rpartition(".")
+            if parent in sys.modules and hasattr(sys.modules[parent], last):
+                delattr(sys.modules[parent], last)
+            del sys.modules[name]
