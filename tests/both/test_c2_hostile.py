@@ -248,4 +248,4 @@ def test_requests_that_n_j_does_not_consider():
 
 def test_n_j_that_gets_no_confirmations_ends_with_an_error():
     exchange, _ = joined()
-    assert run(exchange.n_j.elapsed())[0][1] == "failed"
+    assert run(exchange.n_j.elapsed())[0][1] == "unconfirmed"
