@@ -5,17 +5,16 @@ between, their room on the heap belongs to the download and to the maker's appli
 """
 
 from fwnode import proofs, unsent
-from fwnode.compat import drive, forget, random_int
-from fwnode.credentials import ROOT, Credentials
+from fwnode.compat import drive, forget, random_int, tidy
+from fwnode.credentials import Credentials
 from fwnode.errors import FwError
 from fwnode.exchange import Courier
 from fwnode.found import Found
-from fwnode.net.http import get
 from fwnode.roles import END, log
 from fwnode.roles.identity import Counters
 from fwnode.roles.request import Request
 from fwnode.trust.contents import Contents
-from fwnode.trust.root import MAX_ROOT, Root
+from fwnode.trust.root import Root
 
 BLOCK = "block"
 
@@ -41,8 +40,15 @@ class Checker:
     async def exchange(self) -> Found:
         """One exchange; its end is logged, and newer trust roots are taken from who answered."""
         node = self.node
+        strangers = node.dropped.get("sender", 0)
         request = self._request()
         action = await self.courier.run(request)
+        sources, newest = self._behind(request, node.dropped.get("sender", 0) > strangers)
+        if sources:
+            del request, action  # what an older trust root let count, or refused, is asked for anew
+            await self._catch_up(sources, newest)
+            request = self._request()
+            action = await self.courier.run(request)
         found = Found()
         answer = request.with_node
         if answer is None:
@@ -63,14 +69,47 @@ class Checker:
             found.outcome, found.why = action[1], action[2]
         else:
             found.release, found.peers, found.repair = Contents(action[1]), action[2], action[3]
-        if action[0] == END or found.repair:
+        certificate, recalls = request.certificate, request.recalls
+        over = action[0] == END
+        del request, action, answer  # room for what follows
+        if certificate is not None or recalls:
+            from fwnode.checking_news import take
+
+            await take(self, certificate, recalls)
+        if over or found.repair:
             await self.tell(found.row)
         await self.send_waiting()
-        try:
-            await self._follow(answer.source, request.newest_root)
-        except FwError as error:
-            node.hooks.state("error", what="follow", why=str(error))
         return found
+
+    def _behind(self, request: Request, unknown: bool) -> tuple:
+        """(who has newer trust roots, the newest number that they tell of): nobody where this root is the newest.
+
+        `unknown`: somebody answered whom this root does not name, as after a rotation of the verification nodes' keys;
+        then whoever is asked can have newer roots. What they hand over proves itself.
+        """
+        if not request.answers:
+            return (self.courier.nodes if unknown else []), None
+        newest = request.newest_root
+        return [answer.source for answer in request.answers if newest > self.root.number], newest
+
+    async def _catch_up(self, sources: list, newest) -> None:  # type: ignore[no-untyped-def]
+        tidy(2048)
+        from fwnode.checking_roots import follow
+
+        tidy()
+        for url in sources:
+            try:
+                await follow(self.files, self.root, url, newest, self.courier.local, self.took)
+            except FwError as error:
+                self.node.hooks.state("error", what="follow", why=str(error))
+
+    def took(self, new: Root) -> None:
+        """The trust root `new` is in force from now on."""
+        from fwnode.checking_news import keep_vendors
+
+        self.root = new
+        keep_vendors(self.node.boot.keys)
+        self.node.hooks.state("root", number=new.number)
 
     def _request(self) -> Request:
         boot = self.node.boot
@@ -113,13 +152,3 @@ class Checker:
         block = self.files.whole(BLOCK)
         if block is not None and await self.courier.give(block):
             self.files.remove(BLOCK)
-
-    async def _follow(self, url: str, newest_root: int) -> None:
-        """Take newer trust roots, one after the other."""
-        while newest_root > self.root.number:
-            raw = await get("{}/root/{}".format(url, self.root.number + 1), MAX_ROOT, self.courier.local)
-            new = Root(raw)
-            await drive(self.root.check_next(new))
-            self.files.write(ROOT, raw)
-            self.root = new
-            self.node.hooks.state("root", number=new.number)

@@ -4,6 +4,7 @@ from fwnode.compat import forget, tidy
 from fwnode.swarm import Buffers, new_peer_id
 from fwnode.swarm.router import Router
 from fwnode.swarm.seed import Seeder
+from fwnode.update.recalls import recalled
 
 
 class Sharing:
@@ -31,9 +32,11 @@ class Sharing:
         await self.router.on_peer(reader, writer, ip)
 
     async def seed(self) -> None:
-        """Serve the running release straight out of the slot; nothing when its bytes are not what was signed."""
+        """Serve the running release straight out of the slot; nothing when its bytes are not what was signed, or when
+        it was recalled.
+        """
         boot = self.node.boot
-        if boot.release is None or not boot.genuine or self.seeder is not None:
+        if boot.release is None or not boot.genuine or self.seeder is not None or recalled(boot.keys, boot.verifier):
             return
         self.seeder = Seeder(
             boot.release,
@@ -50,13 +53,18 @@ class Sharing:
         self._discover(self.seeder)
         self.node.hooks.state("seeding", version=boot.release.version, info_hash=boot.release.info_hash.hex())
 
-    async def download(self, release, storage, peers: list) -> None:  # type: ignore[no-untyped-def]
-        """Fetch the whole of `release` into `storage`, serving what is there meanwhile; raises SwarmError."""
-        if self.seeder is not None:  # a board has about ten sockets: one release at a time
+    async def stop(self) -> None:
+        """Seed no more."""
+        if self.seeder is not None:
             self.router.remove(self.seeder)
             self._discover(None)
             await self.seeder.close()
             self.seeder = None
+
+    async def download(self, release, storage, peers: list) -> None:  # type: ignore[no-untyped-def]
+        """Fetch the whole of `release` into `storage`, serving what is there meanwhile; raises SwarmError."""
+        if self.seeder is not None:
+            await self.stop()  # a board has about ten sockets: one release at a time
             self.paused = True
         tidy(2048)
         from fwnode.swarm.download import Download

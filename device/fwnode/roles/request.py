@@ -74,6 +74,8 @@ class Request:
         self.release: Release | None = None
         self.repair = False
         self.newest_root = root.number
+        self.certificate: bytes | None = None  # a fresh one, not checked yet
+        self.recalls: list = []  # what the answers tell of recalled releases, not checked yet
         self._k = 0
         self._last: bytes = b""
         self._tries = 0
@@ -104,10 +106,13 @@ class Request:
         except (WireError, InvalidBox, Untrusted) as error:
             self.counters.drop(error)
             return []
-        # the signature binds ts to this exchange's r, so it is fresh
-        if "ts" in reply and reply["ts"] <= self.root.expires:
-            self.clock.learn(reply["ts"])
+        # the signature binds ts to this exchange's r, so it is fresh; the root's end is the most that it can tell
+        if "ts" in reply:
+            self.clock.learn(min(reply["ts"], self.root.expires + 1))
         self.newest_root = max(self.newest_root, reply.get("root", 0))
+        self.certificate = reply.get("cert", self.certificate)
+        if "recall" in reply:
+            self.recalls.append(reply["recall"])
         try:
             return (yield from self._accept(reply, sealed, public, source))
         except (WireError, Untrusted, InvalidKey) as error:
@@ -191,7 +196,7 @@ class Request:
                 reason = "the verification node knows {} at most, {} runs here".format(answer.newest, self.running)
                 continue
             try:
-                yield from self._check_release(answer.metainfo, answer.newest)
+                yield from self._check_release(answer.metainfo, answer.newest, self.me.public)
             except (WireError, Untrusted) as error:
                 self.counters.count("release")
                 reason = str(error)
@@ -225,8 +230,8 @@ class Request:
             raise Untrusted("disputed", "the verification node's verifier is not the one that the vendor signed")
         return (yield from self._ask_peers(6))
 
-    def _check_release(self, metainfo: bytes, wanted: str):  # type: ignore[no-untyped-def]
-        """H(fv_new) counts only out of an M that the vendor signed for this model."""
+    def _check_release(self, metainfo: bytes, wanted: str, public: bytes | None = None):  # type: ignore[no-untyped-def]
+        """H(fv_new) counts only out of an M that the vendor signed for this model; `public` must be in its wave."""
         if not metainfo:
             raise WireError("m: empty")
         release = Release(metainfo)
@@ -234,7 +239,7 @@ class Request:
             raise Untrusted("model", "release: for model {}, this is {}".format(release.model, self.me.model))
         if release.version != wanted:
             raise Untrusted("version", "release: {} announced, {} in M".format(wanted, release.version))
-        yield from release.check(self.root, self.clock.now())
+        yield from release.check(self.root, self.clock.now(), public)
         self.release = release
 
     def _ask_peers(self, k: int):  # type: ignore[no-untyped-def]

@@ -3,6 +3,8 @@
 A board keeps this and lets the checking code go, which is twice as large as the rest of a check's needs.
 """
 
+import hashlib
+
 FIELDS = (
     "metainfo",
     "model",
@@ -21,6 +23,7 @@ FIELDS = (
     "private",
     "trackers",
     "web_seeds",
+    "rollout",
 )
 
 
@@ -35,6 +38,22 @@ class Contents:
     def slot_size(self) -> int:
         """Bytes of the application image, 0 when the release has path files alone."""
         return sum(length for _, target, length in self.files if target == "slot")  # type: ignore[attr-defined]
+
+    def offered(self, public: bytes, now: int | None) -> bool:
+        """Whether the rollout has reached the board with this key at `now` (seconds since 1970; None: not known).
+
+        A board's place in a release, 0 to 999, is SHA-256(PU ‖ verifier) mod 1000.
+        """
+        rollout = self.rollout  # type: ignore[attr-defined]
+        if rollout is None or now is None:
+            return rollout is None
+        start, waves = rollout
+        reached = 0
+        for permille, seconds in waves:
+            if now >= start + seconds:
+                reached = permille
+        place = hashlib.sha256(public + self.verifier).digest()  # type: ignore[attr-defined]
+        return int.from_bytes(place, "big") % 1000 < reached
 
     def piece_hash(self, index: int) -> bytes:
         """SHA-1 of the piece, 20 bytes."""

@@ -96,27 +96,18 @@ class Release(Contents):
         if info != _info_dict(self.name, self.files, self.size, self.piece_length, self.pieces, self.private):
             raise WireError("info: its files are not those of release")
 
-    def offered(self, public: bytes, now: int | None) -> bool:
-        """Whether the rollout has reached the board with this key at `now` (seconds since 1970; None: not known).
-
-        A board's place in a release, 0 to 999, is SHA-256(PU ‖ verifier) mod 1000.
-        """
-        if self.rollout is None or now is None:
-            return self.rollout is None
-        start, waves = self.rollout
-        reached = 0
-        for permille, seconds in waves:
-            if now >= start + seconds:
-                reached = permille
-        return int.from_bytes(sha256(public + self.verifier), "big") % 1000 < reached
-
-    def check(self, root, now):  # type: ignore[no-untyped-def]
+    def check(self, root, now, public=None):  # type: ignore[no-untyped-def]
         """Steps: raise Untrusted unless the root's threshold of vendor keys signed it and it has not expired.
 
-        Without `now` its expiry is not looked at.
+        Without `now` neither its expiry nor the root's is looked at. With `public`, the rollout must have reached the
+        board with that key.
         """
+        if public is not None and not self.offered(public, now):
+            raise Untrusted("wave", "release {}: its rollout has not reached this board".format(self.version))
         if now is not None and now > self.expires:
             raise Untrusted("expired", "release {}: expired at {}, now {}".format(self.version, self.expires, now))
+        if now is not None and now > root.expires:
+            raise Untrusted("expired", "trust root {}: expired at {}, now {}".format(root.number, root.expires, now))
         keys = root.vendor_keys(self.model)
         need = root.vendor_threshold
         valid = yield from count_signers(signed_bytes("release", self.body), self.signatures, keys, root.revoked, need)

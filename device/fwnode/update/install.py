@@ -7,6 +7,7 @@ from fwnode.update import ImageError, Refused, SlotError, StorageError, otadata
 from fwnode.update.boot import PENDING_M, Boot, version_key
 from fwnode.update.failures import Failures
 from fwnode.update.image import chip_of
+from fwnode.update.recalls import recalled
 from fwnode.update.slots import SECTOR
 from fwnode.update.storage import Storage
 from fwnode.update.stream import folder_of
@@ -20,8 +21,8 @@ class Install:
     """One installation. The constructor refuses what must not be installed, and writes `pending.m` alone.
 
     `release` has passed its signature check. `now` is None where no time is known; `uptime_s` counts from
-    this boot. Raises Refused with one of the reasons trial, model, platform, epoch, version, same, failed,
-    wait, pieces, size, folders, kind, space. `storage` is what the download fills.
+    this boot. Raises Refused with one of the reasons trial, model, platform, epoch, version, same,
+    recalled, wave, failed, wait, pieces, size, folders, kind, space. `storage` is what the download fills.
     """
 
     def __init__(  # type: ignore[no-untyped-def]
@@ -57,7 +58,7 @@ class Install:
             raise Refused("model", "release is for {}, this board is {}".format(release.model, model))
         if release.platform != platform:
             raise Refused("platform", "release is for {}, this board is {}".format(release.platform, platform))
-        self._check_version()
+        self._check_version(now)
         blocked = self._failures.blocked(release.verifier, now, uptime_s)
         if blocked:
             text = "release {} failed here".format(release.version)
@@ -67,8 +68,8 @@ class Install:
         if release.piece_length % SECTOR:
             raise Refused("pieces", "piece length {}: no multiple of {}".format(release.piece_length, SECTOR))
 
-    def _check_version(self) -> None:
-        """No rollback (design, addition 3)."""
+    def _check_version(self, now) -> None:  # type: ignore[no-untyped-def]
+        """No rollback (design, addition 3), nothing recalled, nothing before its wave (13), however it came here."""
         release = self.release
         running = version_key(self.boot.version)
         below = self.boot.below_floor(release.epoch, release.version_key)
@@ -77,8 +78,14 @@ class Install:
                 below or "version",
                 "release {}, epoch {}, is older than this board's".format(release.version, release.epoch),
             )
-        if release.version_key == running and release.verifier == self.boot.verifier:
-            raise Refused("same", "release {} runs already".format(release.version))
+        if release.version_key == running:
+            if release.verifier == self.boot.verifier:
+                raise Refused("same", "release {} runs already".format(release.version))
+            return  # a repair: what runs is put right, whatever is thought of it by now
+        if recalled(self.boot.keys, release.verifier):
+            raise Refused("recalled", "release {} was recalled".format(release.version))
+        if not release.offered(self.boot.keys.get("pk") or b"", now):
+            raise Refused("wave", "release {}: its rollout has not reached this board".format(release.version))
 
     def _check_space(self) -> None:
         need = self.release.size - self.release.slot_size

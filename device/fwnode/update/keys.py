@@ -27,6 +27,7 @@ LIMITS = {
     "old": (1, 160),  # the one before it, in the other slot
     "pend": (1, 220),  # the installed, unconfirmed one: as above, and how its trial goes
     "fail": (1, 600),  # releases that failed
+    "rec": (17, 272),  # releases that were recalled
     "fold": (18, 18),  # the folder switch of a board without slot images
 }
 

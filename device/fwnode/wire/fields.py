@@ -41,6 +41,7 @@ nonce int 0 4294967295
 root int 1 2147483648
 tip bytes 1 512
 block bytes 1 12000
+recall bytes 2 4096
 """
 
 ENVELOPE = ("t", "net", "from", "to", "r", "sig")
@@ -48,7 +49,7 @@ ENVELOPE = ("t", "net", "from", "to", "r", "sig")
 # type: clear fields that it must have | clear fields that it may have | sealed must | sealed may
 TYPES = {
     "req_verchk": "d v ts port | cert pu |  | ",
-    "res_verchk": " | ts ticket root tip port cert pu | v r id | m pu",
+    "res_verchk": " | ts ticket root tip port cert pu recall | v r id | m pu",
     "req_verification": " | ticket | h r | ",
     "res_verification": " | ts | h r | ",
     "req_metadata": " | ticket port cert pu | id v d r | ",
