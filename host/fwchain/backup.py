@@ -25,12 +25,12 @@ from fwchain import __version__, files
 from fwchain.chainstore import schema
 from fwchain.errors import HostError, SetupError
 from fwchain.network import Network, load
-from fwchain.verification import releases
+from fwchain.verification import releases, waves
 
 MANIFEST = "manifest.json"
 STORE = "store.sqlite"
 FOLDER = "network/"
-TABLES = (schema.metadata, releases.metadata)
+TABLES = (schema.metadata, releases.metadata, waves.metadata)
 ROWS = 500  # rows copied at a time
 MAX_MEMBER = 1 << 31
 MAX_MANIFEST = 1 << 24

@@ -93,6 +93,10 @@ KEYS: dict[str, dict[str, Key]] = {
         "discovery_port": Key(int, 0, 0, 65535, "port of a board's local discovery; BEP 14 has 6771; 0: none"),
         "wide_erase": Key(int, 0, 0, 1, "1: boards with the memory for it erase their slot by 64 KiB"),
     },
+    "certificate": {
+        "days": Key(float, 1825.0, 0.001, 36500, "days that a board's certificate lives; renewed in its last third"),
+        "grace_days": Key(float, 90.0, 0.0, 3650, "days after its end in which its board may still ask for a new one"),
+    },
     "release": {
         "epoch": Key(int, 0, 0, (1 << 31) - 1, "security epoch of new releases; boards go to no lower one"),
         "days": Key(float, 365.0, 0.001, 36500, "days until a new release expires"),
@@ -107,6 +111,7 @@ SECTIONS = {
     "lan": "Broadcasts on the local network.",
     "normal": "A normal node on this machine (`fwchain node`).",
     "board": "What provisioning gives a board.",
+    "certificate": "Certificates of boards.",
     "release": "What `fwchain release build` puts into a release.",
 }
 

@@ -41,3 +41,27 @@ def load(path: Path) -> bytes:
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise SetupError(f"{path}: the key is not a P-256 key")
     return key.private_numbers().private_value.to_bytes(32, "big")
+
+
+def public(path: Path) -> bytes:
+    """The public key (65 bytes, uncompressed) of a PEM file that holds it or its private key; raises SetupError."""
+    try:
+        data = path.read_bytes()
+        if b"-BEGIN PUBLIC KEY-" not in data:
+            key: object = to_key(load(path)).public_key()
+        else:
+            key = serialization.load_pem_public_key(data)
+    except (FileNotFoundError, ValueError):
+        raise SetupError(f"{path}: no key in PEM form") from None
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise SetupError(f"{path}: the key is not a P-256 key")
+    return key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+
+
+def save_public(path: Path, private: bytes) -> None:
+    """Write the public key of a private one (32 bytes) to a PEM file, for those who only have to know it."""
+    path.write_bytes(
+        to_key(private)
+        .public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )

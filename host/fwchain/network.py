@@ -19,6 +19,7 @@ import shutil
 import ssl
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from fwnode.compat import run
 from fwnode.errors import FwError
 from fwnode.trust import root as root_
 from fwnode.trust.root import ANY_MODEL, Root
+from fwnode.wire.message import key_id
 
 YEAR_S = 365 * 24 * 3600
 ROOT_YEARS = 10
@@ -117,9 +119,18 @@ class Network:
         return keyfile.load(self.key_files(kind)[0])
 
     def server_tls(self) -> ssl.SSLContext:
-        """The node's side of the publishing channel."""
+        """The node's side of the publishing channel; a key that the trust root revokes opens it to nobody."""
         folder = self.folder / "tls"
-        return tls.server(folder / "node.crt", self.key_files("node")[0], folder / "vendor.crt")
+        return tls.server(
+            folder / "node.crt",
+            self.key_files("node")[0],
+            folder / "vendor.crt",
+            lambda public: key_id(public) in self.root.revoked,
+        )
+
+    def take_roots(self) -> None:
+        """Take the trust roots that came into the folder since; takes none, and raises SetupError, if one is wrong."""
+        self.roots = _roots(self.folder / "roots", self.genesis, self.roots)
 
 
 def load(folder: Path | str) -> Network:
@@ -134,8 +145,8 @@ def load(folder: Path | str) -> Network:
     return Network(folder, config, genesis, _roots(folder / "roots", genesis))
 
 
-def _roots(folder: Path, genesis: Genesis) -> list[Root]:
-    roots: list[Root] = []
+def _roots(folder: Path, genesis: Genesis, known: Sequence[Root] = ()) -> list[Root]:
+    roots = list(known)
     while (folder / str(len(roots) + 1)).is_file():
         path = folder / str(len(roots) + 1)
         try:
@@ -197,7 +208,7 @@ def _fill(folder: Path, plan: Plan, now: int) -> None:
         "vendor-threshold": plan.vendor_threshold,
         "nodes": [crypto.public_key(node)],
         "node-threshold": 1,
-        "enrolment-keys": [crypto.public_key(enrolment)],
+        "enrolment-keys": [crypto.public_key(enrolment), crypto.public_key(node)],  # the node's: it renews
         "revoked": [],
     }
     data = run(root_.build(body, roots))

@@ -23,7 +23,8 @@ from fwnode.errors import FwError
 
 COMMANDS = {
     "init": "Make a network: keys, trust root, genesis, configuration.",
-    "release": "Build, sign, show and publish a firmware release.",
+    "release": "Build, sign, show, publish and recall a firmware release.",
+    "root": "Make, sign, show and publish the next trust root: new keys, retired and revoked ones.",
     "serve": "Run a verification node: exchange, tracker, seed, chain.",
     "board": "Make, run, flash and watch boards, virtual or real.",
     "chain": "Print and verify the chain.",

@@ -1,12 +1,14 @@
-"""`fwchain release`: build, sign, show and publish a firmware release."""
+"""`fwchain release`: build, sign, show, publish and recall a firmware release."""
 
 from __future__ import annotations
 
 import json
 import os
+import ssl
 import time
 from pathlib import Path
 
+import sqlalchemy as sa
 import typer
 from rich.console import Console
 
@@ -16,13 +18,16 @@ from fwchain.cli.options import load_network, progress
 from fwchain.errors import HostError, SetupError
 from fwchain.network import Network
 from fwchain.vendor import build as build_
-from fwchain.vendor import firmware, publish, show, signing
-from fwnode.trust.release import SLOT
+from fwchain.vendor import firmware, publish, recalling, show, signing
+from fwnode.trust.release import SLOT, Release
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Build, sign, show and publish a firmware release.")
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Build, sign, show, publish and recall a release.")
 
 NETWORK = typer.Option(None, "--network", "-n", help="Network folder (default: ./network, where it is there).")
 JSON = typer.Option(False, "--json", help="Print JSON.")
+TO = typer.Option(None, help="https://HOST:PORT of the node (default: the network's).")
+CERTIFICATE = typer.Option(None, help="Vendor's certificate (default: the network's).")
+PIN = typer.Option(None, help="The node's certificate (default: the network's).")
 
 
 @app.command()
@@ -40,6 +45,7 @@ def build(
     tracker: list[str] = typer.Option([], help="Further tracker URL."),
     web_seed: list[str] = typer.Option([], help="Further web seed URL."),
     rollout: str | None = typer.Option(None, help="Waves, PERMILLE:SECONDS,… such as 50:0,1000:86400."),
+    rollout_start: int | None = typer.Option(None, help="Time from which they count (default: the time of issue)."),
     private: bool = typer.Option(False, help="No DHT and no local discovery (BEP 27)."),
     network: Path | None = NETWORK,
     as_json: bool = JSON,
@@ -63,7 +69,7 @@ def build(
         node_url=settings.url if settings else "",
         trackers=tracker,
         web_seeds=web_seed,
-        rollout=(issued, _waves(rollout)) if rollout else None,
+        rollout=(issued if rollout_start is None else rollout_start, _waves(rollout)) if rollout else None,
         private=private,
     )
     data = build_.metainfo(statement, files)
@@ -109,39 +115,34 @@ def show_(
     network: Path | None = NETWORK,
     as_json: bool = JSON,
 ) -> None:
-    """Print what M says, and its magnet link."""
+    """Print what M says, its magnet link, and how it fares in the network whose folder is at hand."""
     release = signing.read(metadata)
     net = load_network(network, needed=False)
+    state = standing(net, release) if net else None
     if as_json:
-        typer.echo(json.dumps(show.facts(release, net), indent=2))
+        typer.echo(json.dumps({**show.facts(release, net), "standing": state}, indent=2))
     else:
-        show.show(release, Console(), net)
+        show.show(release, Console(), net, state)
 
 
 @app.command("publish")
 def publish_(
     metadata: Path = typer.Argument(..., help="Signed M; the release's files lie beside it."),
-    to: str | None = typer.Option(None, help="https://HOST:PORT of the node (default: the network's)."),
+    to: str | None = TO,
     key: Path | None = typer.Option(None, help="Vendor key file (default: the network's)."),
-    certificate: Path | None = typer.Option(None, help="Vendor's certificate (default: the network's)."),
-    pin: Path | None = typer.Option(None, help="The node's certificate (default: the network's)."),
+    certificate: Path | None = CERTIFICATE,
+    pin: Path | None = PIN,
     network: Path | None = NETWORK,
     as_json: bool = JSON,
 ) -> None:
     """Send a signed release to the verification node, over mutual TLS."""
     release = signing.read(metadata)
-    alone = bool(to and key and certificate and pin)
-    net = load_network(network, needed=not alone)
+    net = load_network(network, needed=not (to and key and certificate and pin))
     if not release.signatures:
         raise signing.not_signed(release)
     if net:
         signing.check(release, net, int(time.time()))
-    context = tls.client(
-        certificate or _of(net).folder / "tls" / "vendor.crt",
-        key or _of(net).key_files("vendor")[0],
-        pin or _of(net).folder / "tls" / "node.crt",
-    )
-    url = (to or _of(net).publish_url).rstrip("/")
+    url, context = _channel(net, to, key, certificate, pin)
     with progress() as bar:
         task = bar.add_task(f"publishing {release.model} {release.version}", total=release.size)
         answer = publish.publish(
@@ -152,6 +153,70 @@ def publish_(
             lambda count: bar.advance(task, count),
         )
     typer.echo(json.dumps(answer) if as_json else f"published {release.model} {release.version} at {url}")
+
+
+@app.command()
+def recall(
+    metadata: Path = typer.Argument(..., help="M of the release that no board is to install any more."),
+    key: list[Path] = typer.Option([], "--key", "-k", help="Vendor key file (default: those of the network folder)."),
+    out: Path | None = typer.Option(None, "--out", "-o", help="File of the recall (default: beside M, .recall)."),
+    offline: bool = typer.Option(False, help="Sign it and send it nowhere."),
+    to: str | None = TO,
+    certificate: Path | None = CERTIFICATE,
+    pin: Path | None = PIN,
+    network: Path | None = NETWORK,
+    as_json: bool = JSON,
+) -> None:
+    """Recall a release: sign the statement (several keys may, one after the other), and send it when they are enough.
+
+    Boards that have not installed it never will; boards that run it stay on it and take the next newer one.
+    """
+    release = signing.read(metadata)
+    net = load_network(network, needed=not key)
+    path = out or recalling.path_of(metadata)
+    keys = key or _of(net).key_files("vendor")
+    statement = recalling.sign(release, path, keys, net, int(time.time()))
+    enough = net is None or recalling.counts(statement, net)
+    sent = None
+    if enough and not offline:
+        url, context = _channel(net, to, keys[0], certificate, pin)
+        sent = publish.recall(url, context, statement)
+    if as_json:
+        typer.echo(json.dumps({"recall": str(path), "signatures": len(statement.signatures), "sent": sent}))
+        return
+    need = f" of {net.root.vendor_threshold}" if net else ""
+    typer.echo(f"recall of {release.model} {release.version}: {len(statement.signatures)}{need} signatures, in {path}")
+    if sent:
+        typer.echo(f"{url} offers it to nobody any more, and tells its boards")
+    elif not enough:
+        typer.echo(f"next: fwchain release recall {metadata} --key with another vendor key")
+
+
+def standing(net: Network, release: Release) -> str | None:
+    """How the release stands at the verification node whose folder this is; None where that keeps no records."""
+    database = sa.make_url(net.database).database
+    if net.database.startswith("sqlite") and not Path(str(database)).exists():
+        return None
+    from fwchain.chainstore.schema import open_engine
+    from fwchain.verification.waves import Waves, describe
+
+    engine = open_engine(net.database)
+    try:
+        return describe(Waves(engine), release, int(time.time()))
+    finally:
+        engine.dispose()
+
+
+def _channel(
+    net: Network | None, to: str | None, key: Path | None, certificate: Path | None, pin: Path | None
+) -> tuple[str, ssl.SSLContext]:
+    """The publishing port's URL and the TLS to it; raises SetupError where neither option nor folder says."""
+    context = tls.client(
+        certificate or _of(net).folder / "tls" / "vendor.crt",
+        key or _of(net).key_files("vendor")[0],
+        pin or _of(net).folder / "tls" / "node.crt",
+    )
+    return (to or _of(net).publish_url).rstrip("/"), context
 
 
 def _same(network: Path | None) -> str:

@@ -11,6 +11,7 @@ import re
 import time
 from dataclasses import dataclass
 
+from fwchain import keyfile
 from fwchain.board.boards import Board
 from fwchain.errors import SetupError
 from fwchain.flashing import boardside
@@ -21,9 +22,9 @@ from fwchain.network import Network
 from fwnode.compat import run
 from fwnode.config import Config
 from fwnode.trust import cert
+from fwnode.wire.message import key_id
 
 VIRTUAL_WIFI = (("virtual", "virtual"),)  # a virtual board finds an access point of any name
-CERTIFICATE_DAYS = 5 * 365
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
@@ -109,10 +110,12 @@ def provision(prompt: Prompt, board: Board, network: Network, answers: Answers, 
 
 
 def certify(network: Network, model: str, public: bytes) -> bytes:
-    """A certificate of five years for the public key of a board of this model; raises SetupError."""
-    expires = int(time.time()) + CERTIFICATE_DAYS * 86400
-    data = run(cert.issue(network.private("enrolment"), model, public, expires))
-    return bytes(data)
+    """A certificate for the public key of a board of this model, of the life that is configured; raises SetupError."""
+    expires = int(time.time()) + int(network.config["certificate"]["days"] * 86400)
+    for path in network.key_files("enrolment"):
+        if network.root.enrolment_key(key_id(keyfile.public(path))) is not None:
+            return bytes(run(cert.issue(keyfile.load(path), model, public, expires)))
+    raise SetupError(f"{path} is no enrolment key of root {network.root.number}: put one that it names into its place")
 
 
 def _call(prompt: Prompt, program: str, timeout: float, **values: object) -> dict:

@@ -1,7 +1,7 @@
 """Publishing a signed release to a verification node over mutual TLS (the channel of paper §3.1).
 
-`POST /releases` with length of M (4 bytes, big-endian), M, and the files in order; fwchain.verification.publish is the
-other side.
+`POST /releases` with length of M (4 bytes, big-endian), M, and the files in order, or `POST /recalls` with a signed
+recall; fwchain.verification.publish is the other side.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from fwchain.errors import NotTrusted, SetupError, Unreachable
+from fwnode.trust.recall import Recall
 from fwnode.trust.release import Release
 
 CHUNK = 1 << 16
@@ -43,20 +44,27 @@ def publish(
     certificate or a signature is refused), Unreachable (no node there, or refused for another reason).
     """
     check_files(release, paths)
-    return asyncio.run(_publish(url, tls, release, paths, on_bytes))
+    return asyncio.run(
+        _send(url, "/releases", tls, _body(release, paths, on_bytes), f"{release.model} {release.version}")
+    )
 
 
-async def _publish(
-    url: str, tls: ssl.SSLContext, release: Release, paths: list[Path], on_bytes: Callable[[int], None]
+def recall(url: str, tls: ssl.SSLContext, statement: Recall) -> dict[str, Any]:
+    """Send a signed recall to the node at `url`; returns the node's answer. Raises as `publish` does."""
+    what = f"the recall of {statement.model} {statement.version}"
+    return asyncio.run(_send(url, "/recalls", tls, statement.data, what))
+
+
+async def _send(
+    url: str, path: str, tls: ssl.SSLContext, body: AsyncIterator[bytes] | bytes, what: str
 ) -> dict[str, Any]:
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-    body = _body(release, paths, on_bytes)
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.post(f"{url}/releases", data=body, ssl=tls, allow_redirects=False) as answer,
+            session.post(url + path, data=body, ssl=tls, allow_redirects=False) as answer,
         ):
-            return await _answer(answer, release)
+            return await _answer(answer, what)
     except aiohttp.ClientConnectorCertificateError as error:
         raise NotTrusted(f"{url} is not the verification node whose certificate is pinned: {error}") from error
     except aiohttp.ClientSSLError as error:
@@ -105,7 +113,7 @@ async def _body(release: Release, paths: list[Path], on_bytes: Callable[[int], N
                 on_bytes(len(chunk))
 
 
-async def _answer(answer: aiohttp.ClientResponse, release: Release) -> dict[str, Any]:
+async def _answer(answer: aiohttp.ClientResponse, what: str) -> dict[str, Any]:
     try:
         value = await answer.json()
     except (aiohttp.ContentTypeError, ValueError):
@@ -114,7 +122,7 @@ async def _answer(answer: aiohttp.ClientResponse, release: Release) -> dict[str,
         raise Unreachable(f"{answer.url} answers {answer.status} {answer.reason}, and no verification node does")
     if answer.status == 200:
         return value
-    text = f"the verification node refuses {release.model} {release.version}: {value.get('error', answer.reason)}"
+    text = f"the verification node refuses {what}: {value.get('error', answer.reason)}"
     raise (NotTrusted if answer.status == 403 else Unreachable)(text)
 
 

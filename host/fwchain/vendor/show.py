@@ -62,8 +62,8 @@ def when(seconds: int) -> str:
     return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def show(release: Release, console: Console, network: Network | None = None) -> None:
-    """Print M for a person."""
+def show(release: Release, console: Console, network: Network | None = None, standing: str | None = None) -> None:
+    """Print M for a person; `standing` is how it fares in the network."""
     row = facts(release, network)
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold")
@@ -78,6 +78,8 @@ def show(release: Release, console: Console, network: Network | None = None) -> 
     table.add_row("issued", when(row["issued"]))
     table.add_row("expires", when(row["expires"]))
     table.add_row("rollout", _rollout(row["rollout"]))
+    if standing:
+        table.add_row("stands", standing)
     for url in row["trackers"]:
         table.add_row("tracker", url)
     for url in row["web_seeds"]:

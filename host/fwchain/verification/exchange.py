@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+from fwchain.verification.members import Members, Terms
 from fwchain.verification.tickets import LIFETIME_S, DailyTickets, Ticket, TicketKeys
 from fwnode.chain import ChainError
 from fwnode.chain.log import ANSWERED, CONFIRMED
@@ -49,6 +50,9 @@ class Exchange:
     `peers(release)` gives L's entries; `on_log(data, message)` takes each verification log, of whose confirmations the
     chain's rules are still to be checked; `on_block(data, message, ip)` takes the message `block`; `on_event(kind,
     fields)` hears of each answer; `enrolment` is "certified" or "open" (genesis).
+    `on_offer(release, key, request)` hears that a release newer than a board's own is offered to the certified key
+    with that ID, in the exchange with that request ID. `recalls(model, version)` gives what boards of the model that
+    run this version are told of recalled releases.
     """
 
     def __init__(
@@ -64,11 +68,15 @@ class Exchange:
         on_event: Callable[..., None] = lambda kind, **fields: None,
         clock: Callable[[], float] = time.time,
         on_block: Callable[[bytes, dict[str, Any], str], None] = _no_block,
+        terms: Terms = Terms(),  # noqa: B008 - it cannot be changed
+        on_offer: Callable[[Release, bytes, bytes], None] = lambda release, key, request: None,
+        recalls: Callable[[str, str], bytes | None] = lambda model, version: None,
     ) -> None:
         self.private = private
         self.public = public_of(private)
         self.id = message.key_id(self.public)
-        self.root = root
+        self.roots = [root]
+        self.members = Members(private, lambda: self.roots, terms, clock)
         self.net = net
         self.enrolment = enrolment
         self.tickets = tickets
@@ -76,6 +84,8 @@ class Exchange:
         self.peers = peers
         self.on_log = on_log
         self.on_event = on_event
+        self.on_offer = on_offer
+        self.recalls = recalls
         self.clock = clock
         self.on_block = on_block
         self.counters = Counters()
@@ -88,6 +98,11 @@ class Exchange:
             "verification_log": self._log,
             "block": self._block,
         }
+
+    @property
+    def root(self) -> Root:
+        """The trust root in force."""
+        return self.roots[-1]
 
     def handle(self, data: bytes, ip: str) -> bytes:
         """The answer to the message in `data` from the address `ip`, empty for a log.
@@ -124,25 +139,49 @@ class Exchange:
         now = int(self.clock())
         if ask["ts"] and abs(ask["ts"] - now) > MAX_SKEW_S:
             raise Untrusted("time", f"ts: {ask['ts']} is more than {MAX_SKEW_S} s from {now}")
-        public, model = self._sender(ask, ask["r"])
-        if model is not None and model.encode() != ask["d"]:
+        public, certificate = self._sender(ask, ask["r"], asking=True)
+        if certificate and certificate.model.encode() != ask["d"]:
             raise Untrusted("model", "d: not the model of the certificate")
         self._signed(ask, public)
         running = ask["v"].decode()
-        version.parse(running)
-        release = self.releases.newest(ask["d"].decode(), public)
-        if release is None:
-            raise Untrusted("unknown-model", f"d: no release of model {ask['d'].decode()} is known here")
+        release = self._newest(ask["d"].decode(), public, running)
         r = message.next_r(ask["r"], 1)
         sealed: dict[str, Any] = {"v": release.version.encode(), "r": r, "id": self.id}
         if release.version_key > version.parse(running):
             sealed["m"] = release.metainfo
+            self._offer(release, certificate, ask["from"])
         ticket = Ticket(public, ask["from"], release.model, running, ask["r"], 1, now + LIFETIME_S)
         self.on_event(
             "verchk", node=ask["from"].hex(), ip=ip, model=release.model, version=running, newest=release.version
         )
         clear = {"ts": now, "root": self.root.number, "ticket": self.tickets.seal(ticket)}
+        clear.update(self._news(certificate, release.model, running))
         return self._answer("res_verchk", ticket, r, sealed, clear)
+
+    def _newest(self, model: str, public: bytes, running: str) -> Release:
+        """v_new for this board: the newest that it is offered, or what it runs, when that is newer and known here (it
+        came in another way, or was recalled since).
+        """
+        version.parse(running)
+        newest = self.releases.newest(model, public)
+        own = self.releases.by_version(model, running)
+        if own and (newest is None or own.version_key > newest.version_key):
+            return own
+        if newest is None:
+            raise Untrusted("unknown-model", f"d: no release of model {model} is known here")
+        return newest
+
+    def _offer(self, release: Release, certificate: Certificate | None, request: bytes) -> None:
+        if certificate and self.root.enrolment_key(certificate.signer):
+            self.on_offer(release, certificate.key_id, request)
+
+    def _news(self, certificate: Certificate | None, model: str, running: str) -> dict[str, bytes]:
+        """A fresh certificate, where one is due, and what was recalled of this board's model."""
+        told = {
+            "cert": self.members.renewed(certificate) if certificate else None,
+            "recall": self.recalls(model, running),
+        }
+        return {name: value for name, value in told.items() if value is not None}
 
     def _verification(self, ask: dict[str, Any], data: bytes, ip: str) -> bytes:
         """C1-1 steps 6 and 7: H(fv) comes in, H(fv_new) of the same version goes out."""
@@ -161,10 +200,10 @@ class Exchange:
         now = int(self.clock())
         if "ticket" in ask:
             ticket = self._ticket(ask, 1)
-            k = 4
+            k, certificate = 4, None
             sealed = self._open(ask, ticket.public, ticket.r, k)
         else:
-            ticket, k, sealed = self._first_metadata(ask, now)
+            ticket, k, sealed, certificate = self._first_metadata(ask, now)
         wanted, model = sealed["v"].decode(), sealed["d"].decode()
         version.parse(wanted)
         if model != ticket.model or sealed["id"] != ask["from"]:
@@ -175,6 +214,8 @@ class Exchange:
             release = self.releases.newest(model, ticket.public)
             if release and release.version_key <= version.parse(wanted):
                 release = None  # a signed "none": the asker has the newest that is known here
+            if release:
+                self._offer(release, certificate, ask["from"])
         r = message.next_r(ticket.r, k + 1)
         following = Ticket(ticket.public, ticket.node, model, wanted, ticket.r, k + 1, now + LIFETIME_S)
         clear = {"ts": now, "ticket": self.tickets.seal(following)}
@@ -182,18 +223,18 @@ class Exchange:
         self.on_event("metadata", node=ask["from"].hex(), ip=ip, version=release.version if release else None)
         return self._answer("res_metadata", ticket, r, {"m": found, "r": r}, clear)
 
-    def _first_metadata(self, ask: dict[str, Any], now: int) -> tuple[Ticket, int, dict[str, Any]]:
+    def _first_metadata(self, ask: dict[str, Any], now: int) -> tuple[Ticket, int, dict[str, Any], Certificate | None]:
         for k in FIRST_METADATA_K:
             r = (ask["r"] - k) % message.R_SPAN
             try:
-                public, model = self._sender(ask, r)
+                public, certificate = self._sender(ask, r, asking=True)
             except Untrusted as error:
                 if error.reason == "id" and k != FIRST_METADATA_K[-1]:
                     continue
                 raise
             sealed = self._open(ask, public, r, k)
-            named = sealed["d"].decode() if model is None else model
-            return Ticket(public, ask["from"], named, sealed["v"].decode(), r, 0, now), k, sealed
+            named = certificate.model if certificate else sealed["d"].decode()
+            return Ticket(public, ask["from"], named, sealed["v"].decode(), r, 0, now), k, sealed, certificate
         raise Untrusted("id", "from: not made from the sender's key and r")
 
     def _download(self, ask: dict[str, Any], data: bytes, ip: str) -> bytes:
@@ -222,8 +263,8 @@ class Exchange:
             return b""
         if log["req"] != log["from"]:
             raise Untrusted("id", "verification_log: only the request node logs its exchange here")
-        public, model = self._sender(log, log["r"])
-        if model is not None and model.encode() != log["d"]:
+        public, certificate = self._sender(log, log["r"])
+        if certificate and certificate.model.encode() != log["d"]:
             raise Untrusted("model", "d: not the model of the certificate")
         self._signed(log, public)
         version.parse(log["v"])
@@ -238,18 +279,25 @@ class Exchange:
 
     # the checks, cheap ones first
 
-    def _sender(self, received: dict[str, Any], r: int) -> tuple[bytes, str | None]:
-        """(PU, certified model) of the sender on first contact; the ID is checked before any elliptic curve."""
+    def _sender(self, received: dict[str, Any], r: int, asking: bool = False) -> tuple[bytes, Certificate | None]:
+        """(PU, certificate) of the sender on first contact; the ID is checked before any elliptic curve.
+
+        `asking`: it only asks, so it is heard also when its certificate ended a while ago (see Members.check).
+        """
         certificate = Certificate(received["cert"]) if "cert" in received else None
         if certificate is None and (self.enrolment != "open" or "pu" not in received):
             raise Untrusted("certificate", "cert: this network wants a certificate")
         public = certificate.public if certificate else received["pu"]
         if received["from"] != message.node_id(public, r):
             raise Untrusted("id", "from: not made from the sender's key and r")
-        if certificate is None:
-            return public, None
-        run(certificate.check(self.root, int(self.clock())))
-        return public, certificate.model
+        self._not_revoked(public)
+        if certificate:
+            self.members.check(certificate, asking)
+        return public, certificate
+
+    def _not_revoked(self, public: bytes) -> None:
+        if message.key_id(public) in self.root.revoked:
+            raise Untrusted("revoked", f"the sender's key is revoked by root {self.root.number}")
 
     @staticmethod
     def _signed(received: dict[str, Any], public: bytes) -> None:
@@ -262,6 +310,7 @@ class Exchange:
         ticket = self.tickets.open(ask["ticket"], self.clock())
         if ticket.node != ask["from"] or (k is not None and ticket.k != k):
             raise Untrusted("ticket", "ticket: of another exchange or step")
+        self._not_revoked(ticket.public)
         return ticket
 
     def _open(self, ask: dict[str, Any], public: bytes, r: int, k: int) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""Where a vendor publishes: `POST /releases`, body = length of M (4 bytes, big-endian), M, the files in order.
+"""Where a vendor publishes: `POST /releases`, body = length of M (4 bytes, big-endian), M, the files in order; and
+recalls a release: `POST /recalls`, body = the signed statement.
 
 The port speaks mutual TLS and takes only the vendor's certificate. The bytes are hashed as they arrive and put in
 place only when M, its signatures and every byte hold; nothing half-written stays.
@@ -22,6 +23,7 @@ from fwchain.verification.releases import ReleaseStore
 from fwnode.compat import run
 from fwnode.errors import FwError
 from fwnode.trust import Untrusted
+from fwnode.trust.recall import MAX_RECALL, Recall
 from fwnode.trust.release import SLOT, Release
 from fwnode.trust.root import Root
 from fwnode.update.image import ImageError, chip_of, measure
@@ -41,16 +43,22 @@ class Refused(Exception):
 
 
 Notice = Callable[[Release], Awaitable[None]]
+RecallNotice = Callable[[Recall], Awaitable[bool]]
 
 
 async def _nobody(release: Release) -> None:
     pass
 
 
+async def _not_taken(recall: Recall) -> bool:
+    raise Refused(404, "recalls are not taken here")
+
+
 class Publisher:
     """Takes publications into `store`; `on_release(release)` is awaited once one is in place.
 
     `announce(release)` is awaited just before, and `withdraw(release)` when it could not be put in place after that.
+    `on_recall(recall)` is awaited for a recall that the vendor signed; it returns whether that was news.
     """
 
     def __init__(
@@ -61,6 +69,7 @@ class Publisher:
         clock: Callable[[], float] = time.time,
         announce: Notice = _nobody,
         withdraw: Notice = _nobody,
+        on_recall: RecallNotice = _not_taken,
     ) -> None:
         self.store = store
         self.root = root
@@ -68,25 +77,49 @@ class Publisher:
         self.clock = clock
         self.announce = announce
         self.withdraw = withdraw
+        self.on_recall = on_recall
         self._placing = asyncio.Lock()
 
     def app(self) -> web.Application:
         """The application for the mutual-TLS port."""
         app = web.Application(client_max_size=MAX_FIRMWARE)
         app.router.add_post("/releases", self._post)
+        app.router.add_post("/recalls", self._post_recall)
         return app
 
     async def _post(self, request: web.Request) -> web.Response:
+        return await self._answer(self._taken(request))
+
+    async def _post_recall(self, request: web.Request) -> web.Response:
+        return await self._answer(self._recalled(request))
+
+    @staticmethod
+    async def _answer(work: Awaitable[dict[str, object]]) -> web.Response:
         try:
-            release = await self.take(request.content)
+            return web.json_response(await work)
         except Refused as error:
             return web.json_response({"error": str(error)}, status=error.status)
         except (OSError, sa.exc.SQLAlchemyError, FwError) as error:
             cause = getattr(error, "orig", None) or error
             return web.json_response({"error": f"the node cannot store the release: {cause}"}, status=503)
-        return web.json_response(
-            {"model": release.model, "version": release.version, "info_hash": release.info_hash.hex()}
-        )
+
+    async def _taken(self, request: web.Request) -> dict[str, object]:
+        release = await self.take(request.content)
+        return {"model": release.model, "version": release.version, "info_hash": release.info_hash.hex()}
+
+    async def _recalled(self, request: web.Request) -> dict[str, object]:
+        data = await request.content.read(MAX_RECALL + 1)
+        try:
+            recall = Recall(data)
+            by_vendor = run(recall.check(self.root()))
+        except WireError as error:
+            raise Refused(400, str(error)) from None
+        except Untrusted as error:
+            raise Refused(403, str(error)) from None
+        if not by_vendor:
+            raise Refused(403, f"recall {recall.version}: not the vendor's, but a verification node's own")
+        news = await self.on_recall(recall)
+        return {"model": recall.model, "version": recall.version, "news": news}
 
     async def take(self, body: StreamReader) -> Release:
         """Read, check and put in place one publication, whole or not at all.
@@ -107,6 +140,9 @@ class Publisher:
         """The chain's queue first: who dies before the last step leaves what the vendor's next try finishes."""
         await self.announce(release)
         place = self.store.save_path(release)
+        if self.store.by_info_hash(release.info_hash):  # the bytes are in place
+            self.store.sign_anew(release)
+            return
         try:
             if place.exists():  # left by a process that died between the move and the database
                 shutil.rmtree(place)
@@ -145,7 +181,7 @@ class Publisher:
         known = self.store.by_version(release.model, release.version)
         if known and known.verifier != release.verifier:
             raise Refused(409, f"{release.model} {release.version} is published already, with another verifier")
-        if known:
+        if known and (known.body != release.body or self._counts(known)):
             raise Refused(409, f"{release.model} {release.version} is published already")
         same = self.store.by_info_hash(release.info_hash)
         if same:
@@ -154,6 +190,14 @@ class Publisher:
                 f"{release.model} {release.version} has the same file as {same.model} {same.version}, by name and"
                 " bytes, so the swarm could not tell them apart: give the file another name",
             )
+
+    def _counts(self, known: Release) -> bool:
+        """Whether its signatures are still enough; after a new trust root they may not be: then it is signed anew."""
+        try:
+            run(known.check(self.root(), None))
+        except Untrusted:
+            return False
+        return True
 
     async def _files(self, body: StreamReader, release: Release, folder: Path) -> None:
         whole = hashlib.sha256()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -32,6 +32,7 @@ class ReleaseStore:
         self.folder = folder
         self.clock = clock
         self._by_hash: dict[bytes, Release] = {}
+        self._withheld: set[bytes] = set()  # verifiers of those that are offered to nobody
         metadata.create_all(engine)
         folder.mkdir(parents=True, exist_ok=True)
         self.reload()
@@ -57,15 +58,33 @@ class ReleaseStore:
             )
         self._by_hash[release.info_hash] = release
 
+    def sign_anew(self, release: Release) -> None:
+        """Take M with other signatures in place of the one with the same info-hash; raises SQLAlchemyError."""
+        with self.engine.begin() as connection:
+            connection.execute(
+                table.update().where(table.c.info_hash == release.info_hash).values(metainfo=release.metainfo)
+            )
+        self._by_hash[release.info_hash] = release
+
     def all(self) -> list[Release]:
         """Every release, model by model, oldest version first."""
         return sorted(self._by_hash.values(), key=lambda release: (release.model, release.version_key))
 
     def newest(self, model: str, public: bytes) -> Release | None:
-        """The newest release of `model` whose rollout has reached the board with this key (design: addition 13)."""
+        """The newest release of `model` whose rollout has reached the board with this key (design: addition 13); none
+        that is withheld.
+        """
         now = int(self.clock())
-        offered = [one for one in self.all() if one.model == model and one.offered(public, now)]
+        offered = [
+            one
+            for one in self.all()
+            if one.model == model and one.verifier not in self._withheld and one.offered(public, now)
+        ]
         return offered[-1] if offered else None
+
+    def withhold(self, verifiers: Iterable[bytes]) -> None:
+        """Offer the releases with these verifiers to nobody, and all others again."""
+        self._withheld = set(verifiers)
 
     def by_version(self, model: str, wanted: str) -> Release | None:
         """The release of exactly this version."""

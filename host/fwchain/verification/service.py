@@ -26,9 +26,10 @@ from fwchain.events import Log
 from fwchain.network import Network
 from fwchain.seed import PortTaken, Seed, web_seed_routes
 from fwchain.tracker import Tracker
-from fwchain.verification import pages, trace
+from fwchain.verification import oversight, pages, trace
 from fwchain.verification.exchange import Exchange
 from fwchain.verification.lan import Ear
+from fwchain.verification.members import Terms
 from fwchain.verification.publish import Publisher
 from fwchain.verification.releases import ReleaseStore
 from fwchain.verification.tickets import DailyTickets
@@ -36,11 +37,13 @@ from fwnode.chain.record import release_record
 from fwnode.errors import FwError
 from fwnode.net.http import PATH
 from fwnode.roles.identity import Identity
+from fwnode.trust.recall import Recall
 from fwnode.trust.release import Release
 from fwnode.wire import WireError
 from fwnode.wire.fields import MAX_MESSAGE
 
 PEERS_IN_LIST = 12
+ROOTS_EVERY_S = 0.5
 GONE = "the node's store fails now: try again later\n"
 Tracer = Callable[[str], None]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -69,6 +72,7 @@ class Service:
         self.releases = ReleaseStore(open_engine(network.database), network.releases)
         self.ledger = Ledger(self.chain, self._on_event, self._on_roots)
         self.level = Level(self.ledger, network.config.urls("node.peers"), self.node["sync_s"], self._on_event)
+        self.oversight = oversight.Oversight(self.releases, self.private, lambda: network.root, self._on_event)
         self.miner = Miner(
             self.chain,
             self.private,
@@ -101,14 +105,20 @@ class Service:
             self._on_log,
             self._on_event,
             on_block=self._on_told,
+            terms=Terms(network.config["certificate"]["days"], network.config["certificate"]["grace_days"]),
+            on_offer=self._on_offer,
+            recalls=self.oversight.waves.told,
         )
         public = self.exchange.public
         self.me = Identity(self.private, public, ("pu", public), "", network.genesis.net, self.node["port"])
         self.ear = Ear(network, Hearing(self.ledger, network.genesis), self._on_event)
+        self._block: bytes | None = None  # the block of the message that is being answered
+        self.exchange.roots = list(network.roots)
         self.started = time.time()
         self.answered = 0
-        self._taken: list[bytes] = []  # logs of the message that is being answered
-        self._block: bytes | None = None  # the block of the message that is being answered
+        self._taken: list[tuple[bytes, dict[str, Any]]] = []  # logs of the message that is being answered
+        self._offers: list[tuple[bytes, bytes, bytes]] = []  # releases that the answer offers, to whom
+        self._watching: asyncio.Task[None] | None = None
         self.unwritten = 0  # events and traces that the disk did not take
         self._seed_ip = ""  # L has IPv4 addresses alone
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -129,19 +139,23 @@ class Service:
             self.unwritten += 1
 
     def _on_log(self, data: bytes, parsed: dict[str, Any]) -> None:
-        self._taken.append(data)
+        self._taken.append((data, parsed))
 
     def _on_told(self, data: bytes, told: dict[str, Any], ip: str) -> None:
         """The message `block` with a whole block in it."""
         check_block(told, self.network.genesis, int(time.time()), whole=True)
         self._block = told["block"]
 
-    async def _keep(self, logs: list[bytes], block: bytes | None, ip: str) -> None:
+    def _on_offer(self, release: Release, key: bytes, request: bytes) -> None:
+        self._offers.append((release.verifier, key, request))
+
+    async def _keep(self, logs: list[tuple[bytes, dict[str, Any]]], block: bytes | None, ip: str) -> None:
         """Store what came with a message, which waits for the disk."""
         kind = "log"
         try:
-            for log in logs:
+            for log, parsed in logs:
                 await self.ledger.keep_log(log)
+                await asyncio.to_thread(self.oversight.report, parsed)
             if block is not None:
                 kind = "block"
                 await self.ledger.keep_block(block, ip)
@@ -164,14 +178,11 @@ class Service:
         await self.ear.tell(tell(self.me, data, whole=False))
 
     def _on_roots(self, roots: list[bytes]) -> None:
-        """Peers had newer trust roots, each signed by the one before: keep them, and judge by the newest."""
+        """Peers had newer trust roots, each signed by the one before: keep them; `_watch_roots` takes them up."""
         try:
             self.network.add_roots(roots)
         except OSError as error:
             self._on_event("error", what="roots", why=str(error))
-            return
-        self.exchange.root = self.network.root
-        self._on_event("root", number=self.network.root.number)
 
     def _on_error(self, error: Exception) -> None:
         self._on_event("error", what="miner", why=str(error))
@@ -184,6 +195,7 @@ class Service:
 
     async def _on_release(self, release: Release) -> None:
         self.miner.notify()
+        self.oversight.look()
         self._share(release)
         self._on_event("published", model=release.model, version=release.version, info_hash=release.info_hash.hex())
 
@@ -207,6 +219,7 @@ class Service:
             self._on_release,
             announce=self._announce,
             withdraw=self._withdraw,
+            on_recall=self._on_recall,
         )
         publishing = web.AppRunner(publisher.app(), access_log=None)
         await publishing.setup()
@@ -218,10 +231,7 @@ class Service:
             assert runner.server is not None
             await self.tracker.start(self.node["listen"], self.node["port"], fallback=runner.server)
             opening = "publish_port"
-            site = web.TCPSite(
-                publishing, self.node["listen"], self.node["publish_port"], ssl_context=self.network.server_tls()
-            )
-            await site.start()
+            await self._open_publishing(publishing)
         except OSError as error:
             await self.stop()
             if error.errno == errno.EADDRINUSE:
@@ -231,6 +241,8 @@ class Service:
         self.level.start()
         self.ear.start()
         self.miner.start()
+        self._watching = asyncio.create_task(self._watch_roots(publishing))
+        self.oversight.look_at_root()
         self._on_event("serving", url=self.network.config.url, releases=len(self.releases.all()))
 
     async def _ipv4(self, loop: asyncio.AbstractEventLoop, host: str) -> str:
@@ -251,6 +263,8 @@ class Service:
 
     async def stop(self) -> None:
         """End everything that `start` began."""
+        if self._watching:
+            self._watching.cancel()
         await asyncio.to_thread(self.miner.stop)
         await self.ear.stop()
         await self.level.stop()
@@ -261,6 +275,45 @@ class Service:
         self.seed.stop()
         self.chain.close()
         self.releases.engine.dispose()
+
+    async def _open_publishing(self, runner: web.AppRunner) -> None:
+        """Listen on the publishing port, with the certificates that are in the folder now."""
+        context = self.network.server_tls()
+        for site in list(runner.sites):
+            await site.stop()
+        await web.TCPSite(runner, self.node["listen"], self.node["publish_port"], ssl_context=context).start()
+
+    # a new trust root
+
+    async def _watch_roots(self, publishing: web.AppRunner) -> None:
+        """Take up each root that `fwchain root publish` puts into the folder."""
+        told = ""
+        while True:
+            await asyncio.sleep(ROOTS_EVERY_S)
+            try:
+                self.network.take_roots()
+                if len(self.network.roots) > len(self.exchange.roots):
+                    await self._new_root(publishing)
+            except (FwError, OSError) as error:
+                if str(error) != told:
+                    told = str(error)
+                    self._on_event("error", what="root", why=told)
+
+    async def _new_root(self, publishing: web.AppRunner) -> None:
+        roots = self.network.roots
+        await asyncio.to_thread(self.chain.set_roots, [root.data for root in roots])
+        self.exchange.roots = list(roots)
+        withheld = await asyncio.to_thread(self.oversight.look)
+        try:
+            await self._open_publishing(publishing)
+        except (FwError, OSError) as error:
+            self._on_event("error", what="publishing", why=str(error))
+        self._on_event("root", number=roots[-1].number, withheld=withheld)
+        self.oversight.look_at_root()
+        self.miner.notify()
+
+    async def _on_recall(self, recall: Recall) -> bool:
+        return await asyncio.to_thread(self.oversight.recall, recall)
 
     # the HTTP face
 
@@ -282,11 +335,15 @@ class Service:
             return web.Response(status=413, text=f"message: more than {MAX_MESSAGE} bytes, the limit\n")
         ip = request.remote or ""
         self._trace(data, f"{ip} ->")
+        self._taken, self._offers = [], []
         try:
             reply = self.exchange.handle(data, ip)
             sealed = self.exchange.sealed
             taken, self._taken = self._taken, []
             block, self._block = self._block, None
+            offers, self._offers = self._offers, []
+            for offer in offers:
+                await asyncio.to_thread(self.oversight.waves.offer, *offer)
             await self._keep(taken, block, ip)
         except WireError as error:
             return web.Response(status=400, text=f"{error}\n")
@@ -315,6 +372,9 @@ class Service:
             "answered_total": self.answered,
             "chain_height": tip.height,
             "releases": len(self.releases.all()),
+            "trust_root": self.network.root.number,
+            "trust_root_expires": self.network.root.expires,
+            **await asyncio.to_thread(self.oversight.metrics),
             "unwritten_total": self.unwritten,
             "uptime_seconds": round(time.time() - self.started, 1),
         }
@@ -329,7 +389,15 @@ class Service:
 
         tip = self.chain.tip()
         releases: list[tuple[object, ...]] = [
-            (one.model, one.version, one.platform, one.size, one.info_hash.hex(), len(self._peers(one)))
+            (
+                one.model,
+                one.version,
+                self.oversight.state(one),
+                one.platform,
+                one.size,
+                one.info_hash.hex(),
+                len(self._peers(one)),
+            )
             for one in reversed(self.releases.all())
         ]
         logs: list[tuple[object, ...]] = [
@@ -337,7 +405,7 @@ class Service:
             for row in reversed(list(summaries(self.chain, max(0, tip.height - 20), 21)))
             for log in row.get("logs", ())
         ]
-        columns = ("model", "version", "platform", "bytes", "info-hash", "peers")
+        columns = ("model", "version", "state", "platform", "bytes", "info-hash", "peers")
         body = pages.table("Releases", columns, releases)
         body += pages.table("Verification logs", ("block", "outcome", "model", "version", "request ID"), logs)
         return pages.PAGE.format(title=f"fwchain: {self.network.name}, block {tip.height}", body=body)

@@ -11,6 +11,7 @@ from fwnode.crypto import InvalidBox, InvalidKey
 from fwnode.errors import FwError
 from fwnode.roles.peers import unpack
 from fwnode.trust.cert import Certificate
+from fwnode.trust.issue import unpack_recalls
 from fwnode.trust.release import Release
 from fwnode.wire import WireError, message
 
@@ -35,6 +36,7 @@ MEANINGS = {
     "port": "port",
     "ticket": "ticket",
     "root": "trust root",
+    "recall": "recalled",
 }
 _TEXT = ("t", "d", "v", "o")
 _FIRST = ("t", "from", "to", "net", "r")  # the envelope stands first, the rest as in the message
@@ -98,6 +100,8 @@ def _value(key: str, value: Any) -> str:
         )
     if key == "ts":
         return _time(value) if value else "not known"
+    if key == "recall":
+        return ", ".join(f"{one.model} {one.version}" for one in unpack_recalls(value))
     if key == "l":
         peers = unpack(value, value.get("info-hash", b""))
         return (
