@@ -3,10 +3,11 @@
 from chain_parts import MODEL, TIME, Network, key
 from fwnode import crypto
 from fwnode.chain import ChainError, block
+from fwnode.chain.authority import Authority
 from fwnode.chain.confirm import Confirmations
 from fwnode.chain.log import Log
 from fwnode.chain.pow import confirm
-from fwnode.trust import Untrusted
+from fwnode.trust import Untrusted, root
 from fwnode.wire import WireError, message
 from fwnode.wire.bencode import decode, encode
 from support import raises, run
@@ -24,12 +25,12 @@ def network():
     return _kept[0]
 
 
-def collected(net):
+def collected(net, authority=None):
     """An empty collection for the exchange of boards 1 and 2."""
     asker, answerer = net.board(ASKER)[1], net.board(ANSWERER)[1]
     request, response = message.node_id(asker, 1000), message.node_id(answerer, 1000)
     expected = (MODEL, "1.0.0", VERIFIER)
-    return Confirmations(net.authority, net.genesis, JOIN, request, response, expected, [asker, answerer])
+    return Confirmations(authority or net.authority, net.genesis, JOIN, request, response, expected, [asker, answerer])
 
 
 def test_c2_2_step_4_more_than_six_confirm():
@@ -55,6 +56,20 @@ def test_one_signer_counts_once_in_whatever_dress():
     assert raises(ChainError, found.add, log, None).field == "signer"
     again = net.confirmation(3, ASKER, ANSWERER, JOIN, ts=TIME + 20)
     assert raises(ChainError, found.add, again, None).field == "signer"
+    assert len(found.logs) == 1
+
+
+def test_a_revoked_board_and_one_whose_certificate_ended_confirm_nothing():
+    net = network()
+    log = net.confirmation(3, ASKER, ANSWERER, JOIN)
+    revoked = [crypto.sha256(net.board(3)[1])[:20]]
+    later = root.Root(run(root.build(net.root_body(2, revoked), [net.owner])))
+    found = collected(net, Authority(later, True))
+    assert raises(Untrusted, found.add, log, TIME).reason == "revoked"
+    found = collected(net)
+    assert raises(Untrusted, found.add, log, TIME + 10**8 + 1).reason == "expired"
+    run(found.add(log, TIME + 10**8))
+    assert raises(Untrusted, found.add, net.confirmation(4, ASKER, ANSWERER, JOIN), TIME + 10**9).reason == "expired"
     assert len(found.logs) == 1
 
 

@@ -172,3 +172,13 @@ def test_an_answerer_that_echoes_the_verifier_does_not_hide_tampering():
     request.expected = None
     actions = run(request._compare({"h": tampered, "r": 0}))
     assert message.parse(actions[0][2])["t"] == b"req_metadata"
+
+
+def test_an_answer_can_set_the_clock_to_the_end_of_the_trust_root_and_no_further():
+    """A stolen verification node cannot make a later root's releases look expired."""
+    world, request, actions = asked(newest="1.1.0")
+    world.control(skew=60 * 86400)
+    _, actions = worlds.step(request, actions, world)
+    world.control(skew=0)
+    assert actions[0][:2] == (END, "failed") and "expired" in actions[0][2]
+    assert request.clock.now() == world.root.expires + 1

@@ -176,6 +176,13 @@ def test_an_expired_release_is_refused_where_a_time_is_known():
     assert raises(Untrusted, one.check, now, 2001).reason == "expired"
 
 
+def test_nothing_is_installed_under_an_expired_root():
+    old = make_root(1, ROOTS, expires=1500)
+    run(release.Release(made()).check(old, 1500))
+    error = raises(Untrusted, release.Release(made()).check, old, 1501)
+    assert error.reason == "expired" and "trust root 1" in str(error)
+
+
 def test_malformed_releases_name_the_field():
     good = decode(made())
     for part, changes, text in (

@@ -55,12 +55,15 @@ class Releases:
         self.shown = "1.0.0"
 
     def newest(self, model: str, public: bytes) -> release.Release | None:
-        limit = version.parse(self.shown)
-        fit = [one for one in self.known if one.model == model and one.version_key <= limit]
+        fit = [one for one in self._shown() if one.model == model]
         return max(fit, key=lambda one: one.version_key, default=None)
 
+    def _shown(self) -> list[release.Release]:
+        limit = version.parse(self.shown)
+        return [one for one in self.known if one.version_key <= limit]
+
     def by_version(self, model: str, wanted: str) -> release.Release | None:
-        return next((one for one in self.known if (one.model, one.version) == (model, wanted)), None)
+        return next((one for one in self._shown() if (one.model, one.version) == (model, wanted)), None)
 
 
 class World:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,8 @@ from fwchain.board.image import filler
 from fwchain.board.virtual import VirtualBoard
 from fwchain.chainstore.schema import open_engine
 from fwchain.config import Config
-from fwchain.demo.processes import Node, free_ports
+from fwchain.demo import processes
+from fwchain.demo.processes import Node, free_ports, fwchain
 from fwchain.events import Reader
 from fwchain.network import Plan
 from fwchain.vendor import build, firmware
@@ -30,6 +32,7 @@ MODEL = "thermometer"
 WAIT_S = 60.0
 POLL_S = 0.02
 DAY_S = 86400
+STOLEN_NODE = [sys.executable, str(Path(__file__).with_name("stolen_node.py"))]
 
 
 class Update:
@@ -72,10 +75,24 @@ class Fleet:
 
     # the verification node
 
-    def serve(self) -> None:
-        """Start the verification node and wait until it answers."""
-        self.node = Node(self.network.folder, self.folder / "node.log")
+    def serve(self, stolen: bool = False) -> None:
+        """Start the verification node and wait until it answers; `stolen`: one that offers whatever it has."""
+        honest = processes.COMMAND
+        processes.COMMAND = STOLEN_NODE if stolen else honest
+        try:
+            self.node = Node(self.network.folder, self.folder / "node.log")
+        finally:
+            processes.COMMAND = honest
         self.wait_node("serving")
+
+    def rotate(self, *changes: str, keys: tuple[str, ...] = ("root.pem",)) -> int:
+        """Make, sign and publish the next trust root through the command line; returns its number."""
+        folder = self.network.folder
+        made = json.loads(fwchain("root", "new", "-n", folder, "-o", self.folder / "root", "--json", *changes))
+        for key in keys:
+            fwchain("root", "sign", self.folder / "root", "-n", folder, "--key", folder / "keys" / key)
+        fwchain("root", "publish", self.folder / "root", "-n", folder)
+        return int(made["number"])
 
     def kill_node(self) -> None:
         """End it as a power cut does."""
@@ -183,7 +200,7 @@ class Fleet:
         return Update(Release(run(release_.sign(metainfo, self.network.private("vendor")))), content)
 
     def smuggle(self, update: Update) -> None:
-        """Put a release into the node's store past every check, as one who broke into it would."""
+        """Put a release into the node's store past every check, as one who broke into it would; it offers it then."""
         self.kill_node()
         place = self.network.releases / update.release.info_hash.hex()
         place.mkdir()
@@ -191,7 +208,7 @@ class Fleet:
         engine = open_engine(self.network.database)
         ReleaseStore(engine, self.network.releases).add(update.release)
         engine.dispose()
-        self.serve()
+        self.serve(stolen=True)
 
     def publish(self, update: Update) -> None:
         """Publish over mutual TLS."""

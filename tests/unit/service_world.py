@@ -121,14 +121,14 @@ class Site:
         """The vendor's upload: M, then `body`."""
         return self.upload(len(release.metainfo).to_bytes(4, "big") + release.metainfo + body)
 
-    def upload(self, body: bytes) -> Answer:
+    def upload(self, body: bytes, path: str = "/releases") -> Answer:
         """Any bytes to the publishing port, as the vendor."""
         folder = self.net.folder / "tls"
         context = tls.client(folder / "vendor.crt", self.net.key_files("vendor")[0], folder / "node.crt")
         port = self.net.config["node"]["publish_port"]
         connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=TIMEOUT_S, context=context)
         try:
-            connection.request("POST", "/releases", body)
+            connection.request("POST", path, body)
             answer = connection.getresponse()
             return Answer(answer.status, answer.read())
         finally:

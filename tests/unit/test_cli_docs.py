@@ -50,7 +50,7 @@ def test_every_command_in_the_documents_is_there(path: Path) -> None:
     for words in re.findall(r"(?:`|^|bin/)fwchain ((?:[a-z]+ ?)+)", "\n".join(code), re.MULTILINE):
         name, *rest = words.split()
         assert name in app.COMMANDS, f"fwchain {name}"
-        if rest and name in ("release", "board", "chain"):
+        if rest and name in ("release", "root", "board", "chain"):
             assert rest[0] in app.load(name).commands, f"fwchain {name} {rest[0]}"
 
 

@@ -26,7 +26,7 @@ def test_a_new_network_pins_its_root(tmp_path: Path) -> None:
     assert net.root.hash == net.genesis.root_hash
     assert net.root.nodes == [crypto.public_key(net.private("node"))]
     assert net.root.vendor_keys("any") == [crypto.public_key(net.private("vendor"))]
-    assert net.root.enrolment == [crypto.public_key(net.private("enrolment"))]
+    assert net.root.enrolment == [crypto.public_key(net.private(kind)) for kind in ("enrolment", "node")]
     assert network.load(tmp_path / "net").genesis.hash == net.genesis.hash
 
 

@@ -53,7 +53,7 @@ def test_certificates_that_do_not_count(world: Node) -> None:
     public = crypto.public_key(other)
     soon = int(time.time()) + 100
     self_made = run(cert.issue(other, "thermometer", public, soon))
-    expired = run(cert.issue(world.enrolment, "thermometer", public, soon - 200))
+    expired = run(cert.issue(world.enrolment, "thermometer", public, soon - 91 * 86400))  # the grace is 90 days
     for certificate, reason in ((self_made, "certificate"), (expired, "expired"), (world.certificate, "id")):
         _, ask = world.request(world.identity(other, ("cert", certificate)))
         assert world.dropped(ask) == reason

@@ -249,7 +249,8 @@ def test_newer_trust_roots_of_peers_are_kept_and_judged_by(site: Site) -> None:
     second = run(root.build(body, [owner]))
     site.service.chain.set_roots([site.net.root.data, second])
     site.service._on_roots(site.service.chain.roots)
-    assert site.get("/root/2").body == second and site.events("root")[-1]["number"] == 2
+    assert wait_until(lambda: site.events("root"), "root 2")[-1]["number"] == 2
+    assert site.get("/root/2").body == second
     assert site.post(site.log(me)).status == 403
     assert site.post(site.log()).status == 200
     assert load(site.net.folder).root.number == 2
