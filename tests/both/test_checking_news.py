@@ -144,7 +144,9 @@ def test_a_recalled_release_is_not_seeded():
     keys = KeyStore(fake_esp32.NVS(fake_esp32.Board()))
     note(keys, b"x" * 32, True)
     boot = Part(release=Part(), genuine=True, verifier=b"x" * 32, keys=keys, stream=None)
-    sharing = Sharing(Part(boot=boot, local=None, config=Part(port=1, upload_kbps=1)))
+    sharing = Sharing(
+        Part(boot=boot, local=None, config=Part(port=1, upload_kbps=1, wide_erase=False, discovery_port=0))
+    )
     asyncio.run(sharing.seed())
     assert sharing.seeder is None
     boot.verifier = b"y" * 32  # one that was not: it gets as far as the release, which is none here

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
+from exchange_world import Node
 
 from fwchain.verification.members import Members, Terms
 from fwnode import crypto
@@ -17,11 +16,6 @@ from fwnode.trust.cert import Certificate
 from fwnode.trust.root import Root
 from fwnode.wire import message
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "both"))
-from test_exchange_hostile import identity, request_of
-
-from verification_node import World
-
 DAY = 86400
 NOW = 1_800_000_000
 BOARD = crypto.public_key(crypto.generate_key())
@@ -31,7 +25,7 @@ class Site:
     """Roots, a clock, and what `Members` says."""
 
     def __init__(self) -> None:
-        self.world = World()
+        self.world = Node()
         self.node = self.world.node
         one = Root(self.world.root)
         self.roots = [one]
@@ -94,14 +88,14 @@ def test_what_a_retired_enrolment_key_certified_is_answered_and_neither_counts_n
 
 
 def test_a_revoked_board_gets_no_answer_at_any_step_and_logs_nothing() -> None:
-    world = World()
+    world = Node()
     exchange = world.exchange
-    request, ask = request_of(world)
+    request, ask = world.request()
     following = run(request.receive(exchange.handle(ask, "127.0.0.1"), "x"))[0][2]  # it has a ticket
     public = crypto.public_key(world.board)
     changes = {"revoked": [message.key_id(public)]}
     exchange.roots.append(Root(run(issue.sign_root(issue.successor(exchange.root, changes), world.root_key))))
-    log = run(verification_log(identity(world), 5, exchange.id, NOW, "current", "1.0.0", bytes(32)))
+    log = run(verification_log(world.identity(), 5, exchange.id, NOW, "current", "1.0.0", bytes(32)))
     for data in (ask, following, log):
         with pytest.raises(Untrusted) as caught:
             exchange.handle(data, "127.0.0.1")
@@ -109,9 +103,9 @@ def test_a_revoked_board_gets_no_answer_at_any_step_and_logs_nothing() -> None:
 
 
 def test_a_certificate_near_its_end_is_renewed_in_the_answer() -> None:
-    world = World()  # its board's certificate ends tomorrow
+    world = Node()  # its board's certificate ends tomorrow
     exchange = world.exchange
-    _, ask = request_of(world)
+    _, ask = world.request()
     assert "cert" not in message.parse(exchange.handle(ask, "127.0.0.1"))  # its key certifies nobody yet
     keys = {"enrolment-keys": [crypto.public_key(key) for key in (world.enrolment, world.node)]}
     exchange.roots.append(Root(run(issue.sign_root(issue.successor(exchange.root, keys), world.root_key))))

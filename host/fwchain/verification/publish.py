@@ -184,7 +184,7 @@ class Publisher:
         if known and (known.body != release.body or self._counts(known)):
             raise Refused(409, f"{release.model} {release.version} is published already")
         same = self.store.by_info_hash(release.info_hash)
-        if same:
+        if same and not known:
             raise Refused(
                 409,
                 f"{release.model} {release.version} has the same file as {same.model} {same.version}, by name and"
