@@ -100,8 +100,6 @@ def warm_up() -> None:
     import fwnode.asking
     import fwnode.blocks
     import fwnode.checking
-    import fwnode.checking_news
-    import fwnode.checking_roots
     import fwnode.fetching
     import fwnode.neighbours
     import fwnode.roles.confirming
