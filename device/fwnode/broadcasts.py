@@ -37,6 +37,7 @@ DUE = const(2)
 QUIET = const(3)
 LATER = const(4)
 TOO_LATE_MS = const(5000)  # who asked has given up by then
+PAUSE_S = 1  # until the local network is listened to again, after an error
 LATER_MS = const(10000)  # that another answer gets to come to its end
 
 
@@ -67,8 +68,14 @@ class Broadcasts:
     async def listen(self) -> None:
         """Take datagrams for ever."""
         while True:
-            data, ip = await self.node.lan.receive()
-            reason = self.judge(data, ip)
+            try:
+                data, ip = await self.node.lan.receive()
+                reason = self.judge(data, ip)
+            except MemoryError:
+                reason = "memory"
+            except FwError:  # the network is away: nothing that comes from there may end this task
+                reason = "lan"
+                await asyncio.sleep(PAUSE_S)
             if reason:
                 self.node.drop(reason)
             else:
@@ -96,9 +103,12 @@ class Broadcasts:
                 return "time"
             if kind == b"req_verchk":
                 return self._request(received, data, ip)
-            if kind == b"join_verification" and received["d"] != self.node.config.model.encode():
-                return "model"
-            if kind not in (b"join_verification", b"block"):
+            if kind == b"join_verification":
+                if len(received["id"] + b"") != 20:  # only bytes can be added to
+                    return "malformed"
+                if received["d"] != self.node.config.model.encode():
+                    return "model"
+            elif kind != b"block":
                 return "type"
         except (FwError, KeyError, TypeError, ValueError, AttributeError, OverflowError):
             return "malformed"
