@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from fwchain import tasks
 from fwchain.chainstore.hearing import KIND, Hearing
 from fwchain.chainstore.ledger import Ledger
 from fwchain.normal.held import Held
@@ -143,10 +144,7 @@ class HostNode(Node):
 
     async def end(self) -> None:
         """Let go of what `run` began."""
-        tasks = [*self.tasks, *([self.remembering] if self.remembering else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await tasks.end([*self.tasks, *([self.remembering] if self.remembering else [])])
         if self.sharing.seeder is not None:
             await self.sharing.seeder.close()
         if self.lan is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from fwchain import tasks
 from fwchain.chainstore import Added, Miner, Orphan, Store, StoreError
 from fwchain.chainstore.giving import route as block_route
 from fwchain.chainstore.hearing import KIND, Hearing, check_block, is_log
@@ -126,9 +127,7 @@ class Normal:
     async def stop(self) -> None:
         """End everything that `start` began."""
         await asyncio.to_thread(self.miner.stop)
-        for task in [*self._tasks, *([self._life] if self._life else [])]:
-            task.cancel()
-        await asyncio.gather(*self._tasks, *([self._life] if self._life else []), return_exceptions=True)
+        await tasks.end([*self._tasks, *([self._life] if self._life else [])])
         await self.level.stop()
         await self.ledger.stop()
         await self.node.end()
