@@ -2,7 +2,6 @@
 comes of it is found for the node, and told in a log. Loaded with fwnode.neighbours.
 """
 
-from fwnode import proofs, unsent
 from fwnode.compat import const, drive, ticks_add, ticks_diff, ticks_ms
 from fwnode.found import Found
 from fwnode.net import NetError
@@ -180,6 +179,8 @@ class Asking:
         steps = verification_log(self.me, self.r, response, now, outcome, self.running, verifier)
         data = await drive(steps)
         if outcome != ANSWERED:
+            from fwnode import proofs, unsent  # while the exchange runs, its own messages need the room
+
             proofs.expect(node.boot.files, data)
             unsent.keep(node.boot.files, data)
         await node.lan.broadcast(data)
