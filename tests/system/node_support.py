@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +23,26 @@ SETTINGS = {
 }
 
 
+@dataclass
+class Machine:
+    """Another machine: its address, a port that is free there, and what a command begins with that is to run on it."""
+
+    ip: str
+    port: int
+    inside: Sequence[str]
+
+
 class HostNode:
     """One `fwchain node` and its folder."""
 
-    def __init__(self, fleet: Fleet, number: int, holds: Update | None = None, **settings: Any) -> None:
-        """Make the folder; `settings` are of fwchain.toml, "." written as "__"."""
+    def __init__(
+        self, fleet: Fleet, number: int, holds: Update | None = None, machine: Machine | None = None, **settings: Any
+    ) -> None:
+        """Make the folder; `settings` are of fwchain.toml, "." written as "__". It runs here without `machine`."""
         self.folder = fleet.folder / f"node-{number}"
-        self.ip = f"127.77.{number}.1"
-        self.port = free_ports(1, self.ip)
+        self.machine = machine
+        self.ip = machine.ip if machine else f"127.77.{number}.1"
+        self.port = machine.port if machine else free_ports(1, self.ip)
         self.url = f"http://{self.ip}:{self.port}"
         values = {**SETTINGS, **{name.replace("__", "."): value for name, value in settings.items()}}
         words: list[object] = ["--address", self.ip, "--port", self.port]
@@ -49,7 +63,8 @@ class HostNode:
 
     def start(self) -> HostNode:
         """Run it, and wait until it listens."""
-        self.process = NormalNode(self.folder, self.log)
+        inside = self.machine.inside if self.machine else ()
+        self.process = NormalNode(self.folder, self.log, inside)
         self.wait("started")
         return self
 

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fwchain.errors import HostError
@@ -45,13 +45,13 @@ def fwchain(*arguments: object) -> str:
 class Process:
     """A command of fwchain that runs as a process of its own; it cannot outlive this one."""
 
-    def __init__(self, log: Path, *arguments: object) -> None:
-        """Start `fwchain …`; what it prints goes to `log`."""
+    def __init__(self, log: Path, *arguments: object, inside: Sequence[str] = ()) -> None:
+        """Start `fwchain …`; what it prints goes to `log`. `inside` is a command that runs it somewhere else."""
         self.log = log
         self.name = f"fwchain {arguments[0]}"
         with log.open("ab") as out:
             self.process = subprocess.Popen(
-                [*COMMAND, *(str(one) for one in arguments)],
+                [*inside, *COMMAND, *(str(one) for one in arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -92,9 +92,9 @@ class Node(Process):
 class NormalNode(Process):
     """`fwchain node`."""
 
-    def __init__(self, folder: Path, log: Path) -> None:
+    def __init__(self, folder: Path, log: Path, inside: Sequence[str] = ()) -> None:
         """Start the node of this folder."""
-        super().__init__(log, "node", folder)
+        super().__init__(log, "node", folder, inside=inside)
 
 
 def end_with_parent() -> None:
