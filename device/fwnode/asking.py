@@ -2,6 +2,8 @@
 comes of it is found for the node, and told in a log. Loaded with fwnode.neighbours.
 """
 
+import asyncio
+
 from fwnode.compat import const, drive, ticks_add, ticks_diff, ticks_ms
 from fwnode.found import Found
 from fwnode.net import NetError
@@ -14,6 +16,8 @@ from fwnode.wire import message
 SLACK_MS = const(10000)  # for the fellows' elliptic curves
 CONFIRM_MS = const(30000)  # from a join to its last confirmation
 WINDOW_MS = const(500)  # from the first newer version to the choice
+TURNS = const(8)  # that an answer waits for its own: less than its sender waits
+TURN_S = 0.5
 HAND_MS = const(30000)  # that fellows of an older version get to ask for M
 
 
@@ -76,6 +80,15 @@ class Asking:
             return actions[0][2] if actions else b""
         self._note(actions)
         return b""
+
+    async def turn_of(self, public: bytes, ip: str) -> bool:
+        """Whether this answer may cost a curve; a quick fellow's waits for the broadcasts that came before it."""
+        door = self.engine.door
+        for _ in range(TURNS):
+            if not (door.queue or self.engine.lock.locked()) and door.curves.take(public, ip):
+                return True
+            await asyncio.sleep(TURN_S)
+        return False
 
     def _note(self, actions: list) -> None:
         for action in actions:

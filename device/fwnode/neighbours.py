@@ -317,12 +317,11 @@ class Neighbours:
         received = message.parse(body)
         kind, to, port = message.kind_of(received), received["to"], received.get("port", 0)
         if self.asking is not None and to == self.asking.id:
-            if kind == "res_verchk" and not self.door.curves.take(
-                claimed(received, self.asking.r, self.genesis.certified), ip
-            ):
+            public = claimed(received, self.asking.r, self.genesis.certified) if kind == "res_verchk" else b""
+            del received  # the roles parse it again: there is no room for both
+            if public and not await self.asking.turn_of(public, ip):
                 self.counters.count("busy")
                 return b""
-            del received  # the roles parse it again: there is no room for both
             return await self.asking.take(kind, port, body, ip)
         del received
         response = self.response

@@ -4,7 +4,7 @@ import asyncio
 
 from c2_parts import GENUINE, Exchange, Own, R
 from chain_parts import MODEL, TIME, key
-from fwnode import broadcasts
+from fwnode import asking, broadcasts
 from fwnode.broadcasts import BURST, MAX_QUEUE, MAX_SKEW_S, MAX_WAITING, QUIET, Broadcasts
 from fwnode.chain.header import Header
 from fwnode.compat import run, ticks_ms
@@ -334,7 +334,7 @@ def test_no_datagram_ends_the_ear_nor_does_a_network_that_fails_for_a_while():
     assert door.node.dropped == {"malformed": 2, "lan": 1, "memory": 1} and len(door.queue) == 1
 
 
-# what a request costs after its quiet while
+# what a request costs after its quiet while, and an answer
 
 
 def engine_of(door):
@@ -380,3 +380,49 @@ def test_an_answer_goes_to_the_datagrams_address_at_the_signed_port_or_nowhere()
     engine.own = Own("9.0.0")  # C2-3: the answer goes out at once
     asyncio.run(engine._respond([NEAR, ASK, 0, b"", False]))
     assert sent == [(NEAR, decode(ASK)["port"])]
+
+
+def test_a_quick_fellows_answer_waits_for_the_broadcasts_before_it_and_for_its_turn():
+    exchange = Exchange()
+    join = exchange.join()
+    for log in exchange.confirmations(join, 2):
+        actions = run(exchange.n_j.receive(log))
+    answer = actions[0][2]
+    door = ear()
+    engine = engine_of(door)
+    engine.me = exchange.me(1)
+    door.node.boot.version = "1.0.0"
+    ask = asking.Asking(engine, (R, exchange.asked))
+    taken = []
+
+    def receive(data, source):
+        taken.append(source)
+        yield
+        return []
+
+    ask.fellows.receive = receive
+    kept, asking.TURN_S = asking.TURN_S, 0
+
+    async def main():
+        door.queue.append("a confirmation")
+        door.curves.know(exchange.me(2).public, NEAR)
+        assert door.curves.take(exchange.me(2).public, NEAR)  # for its join, a moment ago
+        waiting = asyncio.create_task(ask.take(message.parse(answer), answer, NEAR))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert taken == []
+        door.queue.clear()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert taken == []
+        door.curves._known.clear()  # as if a second had gone by
+        await waiting
+        assert len(taken) == 1
+        door.queue.append("what never ends")
+        assert await ask.take(message.parse(answer), answer, NEAR) == b""
+        assert len(taken) == 1 and door.node.dropped == {"busy": 1}
+
+    try:
+        asyncio.run(main())
+    finally:
+        asking.TURN_S = kept
