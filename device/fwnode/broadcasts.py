@@ -225,7 +225,7 @@ class Broadcasts:
         """The roles."""
         from fwnode.neighbours import Neighbours
 
-        tidy()
+        tidy(4096)  # the roles want every piece of the heap: garbage must not lie between what stays
         try:
             self.engine = Neighbours(self.node, self)
             await self.engine.run()  # type: ignore[attr-defined]
