@@ -26,7 +26,7 @@ from fwchain.events import Log
 from fwchain.network import Network
 from fwchain.seed import PortTaken, Seed, web_seed_routes
 from fwchain.tracker import Tracker
-from fwchain.verification import oversight, pages, trace
+from fwchain.verification import oversight, pages, rootwatch, trace
 from fwchain.verification.exchange import Exchange
 from fwchain.verification.lan import Ear
 from fwchain.verification.members import Terms
@@ -43,7 +43,6 @@ from fwnode.wire import WireError
 from fwnode.wire.fields import MAX_MESSAGE
 
 PEERS_IN_LIST = 12
-ROOTS_EVERY_S = 0.5
 GONE = "the node's store fails now: try again later\n"
 Tracer = Callable[[str], None]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -178,7 +177,7 @@ class Service:
         await self.ear.tell(tell(self.me, data, whole=False))
 
     def _on_roots(self, roots: list[bytes]) -> None:
-        """Peers had newer trust roots, each signed by the one before: keep them; `_watch_roots` takes them up."""
+        """Peers had newer trust roots, each signed by the one before: keep them; `rootwatch` takes them up."""
         try:
             self.network.add_roots(roots)
         except OSError as error:
@@ -231,7 +230,7 @@ class Service:
             assert runner.server is not None
             await self.tracker.start(self.node["listen"], self.node["port"], fallback=runner.server)
             opening = "publish_port"
-            await self._open_publishing(publishing)
+            await self.open_publishing(publishing)
         except OSError as error:
             await self.stop()
             if error.errno == errno.EADDRINUSE:
@@ -241,7 +240,7 @@ class Service:
         self.level.start()
         self.ear.start()
         self.miner.start()
-        self._watching = asyncio.create_task(self._watch_roots(publishing))
+        self._watching = asyncio.create_task(rootwatch.watch(self, publishing))
         self.oversight.look_at_root()
         self._on_event("serving", url=self.network.config.url, releases=len(self.releases.all()))
 
@@ -276,41 +275,12 @@ class Service:
         self.chain.close()
         self.releases.engine.dispose()
 
-    async def _open_publishing(self, runner: web.AppRunner) -> None:
+    async def open_publishing(self, runner: web.AppRunner) -> None:
         """Listen on the publishing port, with the certificates that are in the folder now."""
         context = self.network.server_tls()
         for site in list(runner.sites):
             await site.stop()
         await web.TCPSite(runner, self.node["listen"], self.node["publish_port"], ssl_context=context).start()
-
-    # a new trust root
-
-    async def _watch_roots(self, publishing: web.AppRunner) -> None:
-        """Take up each root that `fwchain root publish` puts into the folder."""
-        told = ""
-        while True:
-            await asyncio.sleep(ROOTS_EVERY_S)
-            try:
-                self.network.take_roots()
-                if len(self.network.roots) > len(self.exchange.roots):
-                    await self._new_root(publishing)
-            except (FwError, OSError) as error:
-                if str(error) != told:
-                    told = str(error)
-                    self._on_event("error", what="root", why=told)
-
-    async def _new_root(self, publishing: web.AppRunner) -> None:
-        roots = self.network.roots
-        await asyncio.to_thread(self.chain.set_roots, [root.data for root in roots])
-        self.exchange.roots = list(roots)
-        withheld = await asyncio.to_thread(self.oversight.look)
-        try:
-            await self._open_publishing(publishing)
-        except (FwError, OSError) as error:
-            self._on_event("error", what="publishing", why=str(error))
-        self._on_event("root", number=roots[-1].number, withheld=withheld)
-        self.oversight.look_at_root()
-        self.miner.notify()
 
     async def _on_recall(self, recall: Recall) -> bool:
         return await asyncio.to_thread(self.oversight.recall, recall)
