@@ -203,5 +203,9 @@ class Asking:
         self._over()
 
     def _over(self) -> None:
+        fellows = self.fellows
+        if fellows.newest_root > self.engine.authority.root.number:
+            url = "http://{}:{}".format(*fellows.root_source)  # type: ignore[misc]
+            self.engine.door.behind = ([url], fellows.newest_root)
         self.over = True
         self._wait(HAND_MS)

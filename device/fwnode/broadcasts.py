@@ -61,6 +61,7 @@ class Broadcasts:
         self.closing = False  # this board is about to check by itself: no new work
         self.engine = None  # type: Any  # the loaded roles (fwnode.neighbours.Neighbours)
         self.asked: tuple | None = None  # (r, req_verchk): this board's own request to fellows
+        self.behind: tuple | None = None  # (URLs, number): a fellow has newer trust roots
         self.fetch: tuple | None = None  # (k, r, fellows, found): M and L wanted (fwnode.fetching); for `ask`, or None
         self.found = Found()
         self.done = asyncio.Event()
@@ -205,6 +206,8 @@ class Broadcasts:
                 await self._load(self._play)
                 if self.asked is not None:  # it could not be asked to its end
                     self.answer(Found())
+            if self.behind is not None:  # what an older trust root let count is asked for under the newest
+                await self._load(self._catch_up)
             if self.fetch is not None:
                 await self._load(self._fetch)
             if self.chain_waits:
@@ -232,6 +235,12 @@ class Broadcasts:
         finally:
             self.engine = None
             self.queue.clear()
+
+    async def _catch_up(self) -> None:
+        """Newer trust roots of a fellow."""
+        sources, newest = self.behind  # type: ignore[misc]
+        self.behind = None
+        await self.node.catch_up(sources, newest)
 
     async def _fetch(self) -> None:
         """M and L of what the roles found."""
@@ -270,7 +279,7 @@ class Broadcasts:
     @property
     def else_waits(self) -> bool:
         """Whether something waits that the roles make room for."""
-        return self.fetch is not None or self.chain_waits
+        return self.fetch is not None or self.behind is not None or self.chain_waits
 
     def _sleep_s(self) -> float:
         if self.closing or not self.waiting:

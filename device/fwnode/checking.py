@@ -5,16 +5,14 @@ between, their room on the heap belongs to the download and to the maker's appli
 """
 
 from fwnode import proofs, unsent
-from fwnode.compat import drive, forget, random_int, tidy
+from fwnode.compat import drive, forget, random_int
 from fwnode.credentials import Credentials
-from fwnode.errors import FwError
 from fwnode.exchange import Courier
 from fwnode.found import Found
 from fwnode.roles import END, log
 from fwnode.roles.identity import Counters
 from fwnode.roles.request import Request
 from fwnode.trust.contents import Contents
-from fwnode.trust.root import Root
 
 BLOCK = "block"
 
@@ -37,19 +35,19 @@ class Checker:
         del who
         forget("fwnode.credentials", "fwnode.chain")
 
-    async def exchange(self) -> Found:
-        """One exchange; its end is logged, and newer trust roots are taken from who answered."""
+    async def exchange(self, behind_too: bool = False) -> Found:
+        """One exchange; its end is logged. When who answered has newer trust roots, nothing is acted on but that
+        (`Found.behind`), unless `behind_too`.
+        """
         node = self.node
         strangers = node.dropped.get("sender", 0)
         request = self._request()
         action = await self.courier.run(request)
-        sources, newest = self._behind(request, node.dropped.get("sender", 0) > strangers)
-        if sources:
-            del request, action  # what an older trust root let count, or refused, is asked for anew
-            await self._catch_up(sources, newest)
-            request = self._request()
-            action = await self.courier.run(request)
         found = Found()
+        sources, newest = self._behind(request, node.dropped.get("sender", 0) > strangers)
+        if sources and not behind_too:  # what an older trust root let count, or refused, is asked for anew
+            found.behind = (sources, newest)
+            return found
         answer = request.with_node
         if answer is None:
             found.why = action[-1]
@@ -91,25 +89,6 @@ class Checker:
             return (self.courier.nodes if unknown else []), None
         newest = request.newest_root
         return [answer.source for answer in request.answers if newest > self.root.number], newest
-
-    async def _catch_up(self, sources: list, newest) -> None:  # type: ignore[no-untyped-def]
-        tidy(2048)
-        from fwnode.checking_roots import follow
-
-        tidy()
-        for url in sources:
-            try:
-                await follow(self.files, self.root, url, newest, self.courier.local, self.took)
-            except FwError as error:
-                self.node.hooks.state("error", what="follow", why=str(error))
-
-    def took(self, new: Root) -> None:
-        """The trust root `new` is in force from now on."""
-        from fwnode.checking_news import keep_vendors
-
-        self.root = new
-        keep_vendors(self.node.boot.keys)
-        self.node.hooks.state("root", number=new.number)
 
     def _request(self) -> Request:
         boot = self.node.boot

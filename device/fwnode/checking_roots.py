@@ -7,12 +7,30 @@ fwnode.checking does, with which it is let go.
 import os
 
 from fwnode.compat import const, drive
+from fwnode.errors import FwError
 from fwnode.net.http import BadHttp, get
 from fwnode.roots import ROOT, number_of
 from fwnode.trust.root import MAX_ROOT, Root
 
 MOST = const(64)  # roots taken in one go
 KEPT = const(16)  # files of roots: the newest and those before it
+
+
+async def catch_up(node, sources: list, newest) -> None:  # type: ignore[no-untyped-def]
+    """Take newer roots from each of the nodes at `sources`, to number `newest` (see `follow`)."""
+    from fwnode.checking_news import keep_vendors
+
+    files = node.boot.files
+
+    def took(new: Root) -> None:
+        keep_vendors(node.boot.keys)
+        node.hooks.state("root", number=new.number)
+
+    for url in sources:
+        try:
+            await follow(files, Root(files.read(ROOT)), url, newest, node.local, took)
+        except FwError as error:
+            node.hooks.state("error", what="follow", why=str(error))
 
 
 async def follow(files, root, url: str, newest, local, took):  # type: ignore[no-untyped-def]

@@ -14,13 +14,15 @@ class Found:
 
     `by_node`: a verification node answered (its time and its silence count); `asked` is the request (r, encoded) that
     none did; `confirmations` those that C2-2 has counted; `reached`: a member of the fleet was heard, though it could
-    not answer (too few confirmations): that is enough for a release on trial.
+    not answer (too few confirmations): that is enough for a release on trial. `behind`: (URLs that have newer trust
+    roots, the newest number or None), to be followed first.
     """
 
     def __init__(self) -> None:
         self.answered = False
         self.by_node = False
         self.reached = False
+        self.behind: "tuple | None" = None
         self.asked: "tuple | None" = None
         self.url = ""
         self.case = ""

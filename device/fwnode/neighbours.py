@@ -15,6 +15,8 @@ from fwnode.roles import BROADCAST, END, SEND
 from fwnode.roles.identity import Counters
 from fwnode.roles.log import ANSWERED
 from fwnode.roles.strangers import Replays, claimed
+from fwnode.trust.version import parse
+from fwnode.update.recalls import recalled
 from fwnode.wire import message
 from fwnode.wire.fields import MAX_MESSAGE
 
@@ -43,7 +45,7 @@ class Own:
         boot = node.boot
         self._files = boot.files
         self.version = boot.version
-        self.verifier = boot.verifier if boot.genuine else None
+        self.verifier = boot.verifier if boot.genuine and not recalled(boot.keys, boot.verifier) else None
         self.info_hash = boot.release.info_hash if boot.release else b""
         self.address = (node.ip, node.config.port)
 
@@ -232,6 +234,8 @@ class Neighbours:
             if not self.door.curves.take(public, ip) or not may_connect(self.door.connected, ip):
                 return self.counters.count("busy")
             response.consider(data, (ip, asked["port"]), 0)
+            if self.own.verifier is None and parse(asked["v"]) <= parse(self.own.version):
+                return self.counters.count("not-genuine")  # or recalled: nobody is told of it
             if quiet and await drive(response.receive(quiet)):
                 return self.node.hooks.state("quiet", request=asked["from"].hex())
             if asked["v"] == self.own.version.encode():

@@ -7,6 +7,7 @@ import asyncio
 from fwnode.compat import drive, forget, random_int, tidy
 from fwnode.errors import FwError
 from fwnode.update import RARE, ImageError, Refused, SlotError
+from fwnode.update.recalls import recalled
 from fwnode.wire.bencode import decode_dict, encode
 
 TRIAL_TRIES = 5  # checks that a new release gets to reach somebody
@@ -85,6 +86,9 @@ async def prove(node) -> None:  # type: ignore[no-untyped-def]
         return
     for _ in range(TRIAL_TRIES):
         found = await node.ask()
+        if recalled(node.boot.keys, node.boot.verifier):
+            give_up(node, "recalled")
+            return
         if found.answered or found.reached:
             node.boot.confirm()
             node.hooks.state("confirmed", version=version, slot=node.boot.place)

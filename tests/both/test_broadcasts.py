@@ -384,43 +384,30 @@ def test_an_answer_goes_to_the_datagrams_address_at_the_signed_port_or_nowhere()
 
 def test_a_quick_fellows_answer_waits_for_the_broadcasts_before_it_and_for_its_turn():
     exchange = Exchange()
-    join = exchange.join()
-    for log in exchange.confirmations(join, 2):
-        actions = run(exchange.n_j.receive(log))
-    answer = actions[0][2]
     door = ear()
     engine = engine_of(door)
     engine.me = exchange.me(1)
     door.node.boot.version = "1.0.0"
     ask = asking.Asking(engine, (R, exchange.asked))
-    taken = []
-
-    def receive(data, source):
-        taken.append(source)
-        yield
-        return []
-
-    ask.fellows.receive = receive
+    public = exchange.me(2).public
     kept, asking.TURN_S = asking.TURN_S, 0
 
     async def main():
         door.queue.append("a confirmation")
-        door.curves.know(exchange.me(2).public, NEAR)
-        assert door.curves.take(exchange.me(2).public, NEAR)  # for its join, a moment ago
-        waiting = asyncio.create_task(ask.take(message.parse(answer), answer, NEAR))
+        door.curves.know(public, NEAR)
+        assert door.curves.take(public, NEAR)  # for its join, a moment ago
+        waiting = asyncio.create_task(ask.turn_of(public, NEAR))
         for _ in range(3):
             await asyncio.sleep(0)
-        assert taken == []
+        assert not waiting.done()
         door.queue.clear()
         for _ in range(3):
             await asyncio.sleep(0)
-        assert taken == []
+        assert not waiting.done()
         door.curves._known.clear()  # as if a second had gone by
-        await waiting
-        assert len(taken) == 1
+        assert await waiting
         door.queue.append("what never ends")
-        assert await ask.take(message.parse(answer), answer, NEAR) == b""
-        assert len(taken) == 1 and door.node.dropped == {"busy": 1}
+        assert not await ask.turn_of(public, NEAR)
 
     try:
         asyncio.run(main())

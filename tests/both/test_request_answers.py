@@ -128,8 +128,9 @@ def test_who_answered_first_is_the_one_that_the_exchange_goes_on_with():
 def test_time_is_learnt_from_an_answer_and_at_most_to_the_trust_roots_expiry():
     world, request, actions = begun()
     answer = world.send(actions[0][1])
-    beyond = forged(world, answer, {"ts": world.root.expires + 1})
-    assert run(request.receive(beyond, world.url))[0][0] == SEND and request.clock.time is None
+    beyond = forged(world, answer, {"ts": world.root.expires + 1000})
+    # one second after its end, and no more: what the root signed has ended then
+    assert run(request.receive(beyond, world.url))[0][0] == SEND and request.clock.time == world.root.expires + 1
     _, request, actions = begun()
     last = forged(world, world.send(actions[0][1]), {"ts": world.root.expires})
     assert run(request.receive(last, world.url))[0][0] == SEND and request.clock.time == world.root.expires

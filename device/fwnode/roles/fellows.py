@@ -49,6 +49,8 @@ class Fellows:
         self.joins: dict = {}
         self.newer: list = []
         self.older = 0
+        self.newest_root = 0  # the highest number that a certified fellow tells of
+        self.root_source = None
         self.handings: list = []
         self.with_fellow: Fellow | None = None
         self.over = False
@@ -120,6 +122,8 @@ class Fellows:
             raise Untrusted("r", "res_verchk: r + 1 expected")
         public = claimed(reply, self.request.r, self.genesis.certified)
         yield from check_signed(reply, public, self.authority, self.request.clock.now())
+        if reply.get("root", 0) > self.newest_root:
+            self.newest_root, self.root_source = reply["root"], source
         sealed = yield from message.unseal(self.me.private, reply)
         if sealed["id"] != reply["from"] or sealed.get("pu", public) != public:
             raise WireError("res_verchk: its sealed ID or key is not the sender's")
