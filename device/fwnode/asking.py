@@ -192,9 +192,9 @@ class Asking:
         steps = verification_log(self.me, self.r, response, now, outcome, self.running, verifier)
         data = await drive(steps)
         if outcome != ANSWERED:
-            from fwnode import proofs, unsent  # while the exchange runs, its own messages need the room
+            from fwnode import unsent  # while the exchange runs, its own messages need the room
 
-            proofs.expect(node.boot.files, data)
+            unsent.expect(node.boot.files, data)
             unsent.keep(node.boot.files, data)
         await node.lan.broadcast(data)
 

@@ -4,7 +4,7 @@ Elliptic curves, messages and trust documents are most of fwnode's code and are 
 between, their room on the heap belongs to the download and to the maker's application.
 """
 
-from fwnode import proofs, unsent
+from fwnode import unsent
 from fwnode.compat import drive, forget, random_int
 from fwnode.credentials import Credentials
 from fwnode.exchange import Courier
@@ -114,7 +114,7 @@ class Checker:
         now = self.node.clock.told() or 0
         outcome, version = row["o"].decode(), row["v"].decode()
         data = await drive(log.verification_log(self.me, row["r"], row["res"], now, outcome, version, row["h"]))
-        proofs.expect(self.files, data)
+        unsent.expect(self.files, data)
         if not await self.courier.tell(data):
             unsent.keep(self.files, data)
 

@@ -6,19 +6,12 @@ from fwnode.chain import ChainError
 from fwnode.chain.inclusion import Inclusion
 from fwnode.crypto import sha256
 from fwnode.net.http import BadHttp, get
+from fwnode.unsent import PENDING
 
-PENDING = "pending"  # SHA-256 of each log that is not proven yet, oldest first
 PROOF = "proof-{}"  # inclusions, the newest is 0
-MAX_PENDING = 8
 KEPT = 4
 AT_ONCE = 2  # asked for after one check
 MAX_PROOF = 4096
-
-
-def expect(files, log: bytes) -> None:  # type: ignore[no-untyped-def]
-    """This log, as it was told, shall stand in the chain."""
-    pending = (files.read(PENDING) or b"") + sha256(log)
-    files.write(PENDING, pending[-32 * MAX_PENDING :])
 
 
 async def collect(files, chain, url: str, local: str | None) -> list:  # type: ignore[no-untyped-def]

@@ -96,15 +96,12 @@ async def join(node) -> None:  # type: ignore[no-untyped-def]
 
 def warm_up() -> None:
     """Load and let go what only a check or an update needs (see above)."""
-    tidy(2048)
-    import fwnode.asking
-    import fwnode.blocks
-    import fwnode.checking
-    import fwnode.fetching
-    import fwnode.neighbours
-    import fwnode.roles.confirming
-    import fwnode.roles.response
-    import fwnode.swarm.download
-    import fwnode.update.install  # noqa: F401
-
-    forget(*CHECKING, *UPDATING, *DOWNLOADING, *PEERING)
+    for names in (
+        ("fwnode.checking", "fwnode.blocks"),
+        ("fwnode.neighbours", "fwnode.asking", "fwnode.fetching", "fwnode.roles.confirming", "fwnode.roles.response"),
+        ("fwnode.swarm.download", "fwnode.update.install"),
+    ):
+        tidy(2048)
+        for name in names:
+            __import__(name)
+        forget(*CHECKING, *UPDATING, *DOWNLOADING, *PEERING)

@@ -3,7 +3,7 @@
 import asyncio
 
 from chain_parts import TIME, Network
-from fwnode import proofs
+from fwnode import proofs, unsent
 from fwnode.chain import ChainError
 from fwnode.chain.authority import Authority
 from fwnode.chain.headers import FILE_SIZE, HeaderChain
@@ -77,7 +77,7 @@ def served(proof):
     """What `collect` makes of a node that answers so; the files afterwards."""
     _, chain, log, _ = scene()
     files = Files()
-    proofs.expect(files, log)
+    unsent.expect(files, log)
 
     async def go():
         node = Node(proof)
@@ -121,7 +121,7 @@ def test_a_false_proof_is_refused():
 def test_the_newest_logs_are_waited_for_and_the_newest_proofs_kept():
     files = Files()
     for number in range(12):
-        proofs.expect(files, b"%d" % number)
+        unsent.expect(files, b"%d" % number)
         proofs.keep(files, b"proof %d" % number)
     assert files["pending"] == b"".join([sha256(b"%d" % number) for number in range(4, 12)])
     assert [files["proof-%d" % number] for number in range(4)] == [b"proof %d" % n for n in (11, 10, 9, 8)]
