@@ -25,8 +25,10 @@ sys.path.insert(0, str(BOTH))
 from chain_parts import TIME, Network  # noqa: E402
 from fwchain.chainstore import Miner, Store  # noqa: E402
 from fwchain.chainstore.audit import blocks_of, verify_blocks  # noqa: E402
+from fwnode import proofs, unsent  # noqa: E402
 from fwnode.chain import proof  # noqa: E402
-from fwnode.chain.genesis import DIFFICULTY  # noqa: E402
+from fwnode.chain.genesis import CONFIRMATIONS, DIFFICULTY  # noqa: E402
+from fwnode.chain.headers import FILE_SIZE  # noqa: E402
 
 LEAST_RATIO = 0.5
 LOGS = 320
@@ -77,6 +79,21 @@ def host(per_block: int) -> dict[str, float]:
     }
 
 
+def kept() -> dict[str, int]:
+    """Bytes that a board keeps in flash, part by part, once it has been n_j and nobody takes its logs."""
+    net = Network()
+    confirmed = [net.confirmation(10 + n, 8, 9, bytes(32)) for n in range(CONFIRMATIONS)]
+    block = net.by_board(9, net.genesis.link(), [*confirmed, net.log(8)])
+    included = proof.inclusion(1, net.block(net.by_node(net.genesis.link(), [net.log(n) for n in range(16)])), 1)
+    return {
+        "headers": FILE_SIZE,
+        "signed head of the tip": len(net.block(block).announcement()),
+        "own last block": len(block),
+        f"{proofs.KEPT} proofs of own logs": proofs.KEPT * len(included),
+        f"{unsent.MAX} logs that nobody has taken": unsent.MAX * len(net.log(8)),
+    }
+
+
 def default_difficulty() -> float:
     """Seconds of one block of the default difficulty, the miner's whole way, on this host."""
     net = Network(difficulty=DIFFICULTY)
@@ -114,7 +131,7 @@ def main() -> int:
     single, full = host(1), host(16)
     found: dict[str, Any] = {
         "micropython": micropython, "cpython": cpython, "store_1": single, "store_16": full,
-        "block_s": default_difficulty(), "difficulty": DIFFICULTY,
+        "block_s": default_difficulty(), "difficulty": DIFFICULTY, "kept": kept(),
     }  # fmt: skip
     if given.json:
         print(json.dumps(found, indent=1))
@@ -133,6 +150,9 @@ def _print(found: dict[str, Any], heap: str) -> None:
             f"{row['slice_ms']:12.2f} ms"
         )
     print(f"  to reach on MicroPython: {LEAST_RATIO:.2f}")
+    print("longest hold of a board's event loop")
+    for name, what in (("slice_ms", "a slice of the proof of work"), ("step_ms", "a step of the elliptic curves")):
+        print(f"  {found['micropython'][name]:8.2f} ms, {what}")
     print("blocks a second")
     print(f"  micropython   {found['micropython']['blocks']:8.1f} of 4 logs, every rule and signature")
     print(f"                {found['micropython']['heads']:8.1f} signed heads taken into the header chain")
@@ -148,7 +168,11 @@ def _print(found: dict[str, Any], heap: str) -> None:
             f"  {logs:<14}{row['chain']:9.1f}{row['header']:9.1f}{row['record']:9.1f}{row['database']:10.1f}"
             f"{row['board']:8.1f}{row['proof']:11.0f}"
         )
-    print("  board: what its header chain takes, at most 12,672 bytes in all; own proof: leaf and path of one log")
+    print("  board: what its header chain takes; own proof: leaf and path of one log")
+    print("what a board keeps in flash, bytes")
+    for name, size in found["kept"].items():
+        print(f"  {name:34}{size:9,}")
+    print(f"  {'in all':34}{sum(found['kept'].values()):9,}")
 
 
 if __name__ == "__main__":
