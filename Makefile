@@ -20,7 +20,7 @@ TEST_ARGS ?=
 # Options that are left out when they are empty.
 port = $(if $(PORT),--port '$(PORT)')
 
-.PHONY: help setup demo test lint format interop bench-crypto bench-heap bench-heap32 bench-swarm bench-chain flash provision deploy \
+.PHONY: help setup demo test lint format interop bench-crypto bench-heap bench-heap32 bench-swarm bench-chain bench-messages flash provision deploy \
 	repl monitor hil firmware powercut clean
 
 help:  ## List the targets
@@ -67,8 +67,9 @@ bench-crypto:  ## Time the curves and ciphers against references, on both interp
 bench-heap:  ## Find the smallest heap in which a whole update passes; .mpy sizes
 bench-swarm:  ## Compare downloads, a swarm and the tracker with others in the same run
 bench-chain:  ## Proof of work, blocks a second, growth per verification
+bench-messages:  ## Count the messages of each case on the wire (ARGS=--write: into docs/protocol.md)
 bench-heap32:  ## What fwnode takes of a 32-bit MicroPython's heap (needs Node.js and npm)
-bench-crypto bench-heap bench-chain: bench-%: $(STAMP)
+bench-crypto bench-heap bench-chain bench-messages: bench-%: $(STAMP)
 	@$(BIN)/python tests/bench/$*.py $(ARGS)
 
 bench-heap32: $(STAMP)
