@@ -20,7 +20,8 @@ TEST_ARGS ?=
 # Options that are left out when they are empty.
 port = $(if $(PORT),--port '$(PORT)')
 
-.PHONY: help setup demo test lint format interop bench-crypto bench-heap bench-heap32 bench-swarm bench-chain bench-messages flash provision deploy \
+.PHONY: help setup demo demo-c2 test lint format interop bench-crypto bench-heap bench-heap32 bench-swarm bench-chain \
+	bench-messages flash provision deploy \
 	repl monitor hil firmware powercut clean
 
 help:  ## List the targets
@@ -39,6 +40,9 @@ $(STAMP): pyproject.toml
 
 demo: $(STAMP)  ## Show a network whose boards update themselves (KEEP=1 leaves it running)
 	@$(BIN)/python -m fwchain.demo $(if $(KEEP),--keep)
+
+demo-c2: $(STAMP)  ## Show a fleet that verifies and updates itself without a verification node, in five minutes (KEEP=1 as above)
+	@$(BIN)/python -m fwchain.demo --c2 $(if $(KEEP),--keep)
 
 test: $(STAMP)  ## Run the tests (TEST_ARGS=… for pytest)
 	$(BIN)/python -m pytest tests/both tests/unit tests/device tests/system $(TEST_ARGS)

@@ -1,4 +1,4 @@
-"""`python -m fwchain.demo [--keep] [FOLDER]`: exit code 0 only when each step was observed."""
+"""`python -m fwchain.demo [--c2] [--keep] [FOLDER]`: exit code 0 only when each step was observed."""
 
 from __future__ import annotations
 
@@ -14,30 +14,33 @@ from typing import IO
 
 from rich.console import Console
 
+from fwchain.demo import c2, story
 from fwchain.demo.processes import interruptible, undisturbed
 from fwchain.demo.screen import Screen
-from fwchain.demo.story import BOARDS, Story
+from fwchain.demo.stage import Stage
 from fwchain.errors import EXIT_FAILED, EXIT_INTERRUPTED, HostError, SetupError, sentence
 from fwnode.errors import FwError
 
 DEFAULT = Path("build/demo")
+DEFAULT_C2 = Path("build/demo-c2")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo; returns the exit code."""
     parser = argparse.ArgumentParser(prog="fwchain.demo", description="A network whose boards update themselves.")
-    parser.add_argument("folder", nargs="?", type=Path, default=DEFAULT, help=f"where (default: {DEFAULT})")
+    parser.add_argument("folder", nargs="?", type=Path, help=f"where (default: {DEFAULT}, or {DEFAULT_C2})")
+    parser.add_argument("--c2", action="store_true", help="the fleet without a verification node, step by step")
     parser.add_argument("--keep", action="store_true", help="leave the network running until Ctrl-C")
     options = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 120)
-    folder: Path = options.folder
+    folder: Path = options.folder or (DEFAULT_C2 if options.c2 else DEFAULT)
     try:
         if folder.exists() and not folder.is_dir():
             raise SetupError(f"{folder} is no folder: give another")
         folder.parent.mkdir(parents=True, exist_ok=True)
         with Path(f"{folder}.lock").open("w") as lock:
             _take(folder, lock)
-            return _run(folder, options.keep, console)
+            return _run(_stage(folder, options.c2, console), options.keep, console)
     except (HostError, OSError) as error:
         console.print(f"[red]{sentence(error)}[/]", highlight=False)
         return EXIT_FAILED
@@ -56,14 +59,20 @@ def _take(folder: Path, lock: IO[str]) -> None:
     folder.mkdir()
 
 
-def _run(folder: Path, keep: bool, console: Console) -> int:
-    story = Story(folder, Screen(console, BOARDS))
+def _stage(folder: Path, is_c2: bool, console: Console) -> Stage:
+    if is_c2:
+        return c2.C2Story(folder, Screen(console, c2.BOARDS + c2.HOSTS, c2.STEPS, columns=False))
+    return story.Story(folder, Screen(console, story.BOARDS, story.STEPS))
+
+
+def _run(stage: Stage, keep: bool, console: Console) -> int:
+    folder = stage.folder
     with interruptible():
         try:
-            story.run()
-            story.screen.table()
+            stage.run()
+            stage.screen.table()
             if keep:
-                _look_around(story, console)
+                _look_around(stage, console)
         except KeyboardInterrupt:
             console.print("\n[yellow]interrupted: ending every process[/]")
             return EXIT_INTERRUPTED
@@ -75,25 +84,18 @@ def _run(folder: Path, keep: bool, console: Console) -> int:
             return EXIT_FAILED
         finally:
             with undisturbed():
-                story.stop()
+                stage.stop()
     return 0
 
 
-def _look_around(story: Story, console: Console) -> None:
+def _look_around(stage: Stage, console: Console) -> None:
     """Say what there is to see, and wait for Ctrl-C."""
-    place = story.place
     fwchain = os.path.relpath(Path(sys.executable).with_name("fwchain"))
-    console.print(f"\n[bold]The network goes on. In a browser: {story.network.config.url}/[/]", highlight=False)
+    console.print(f"\n[bold]The network goes on. In a browser: {stage.network.config.url}/[/]", highlight=False)
     console.print("In another terminal, in this folder:")
-    for command, what in (
-        (f"tail -f {place}/events.jsonl", "what the verification node does"),
-        (f"tail -f {story.folder}/trace.txt", "each message with its fields"),
-        (f"tail -f {story.folder}/board-2/console.log", "what a board prints"),
-        (f"{fwchain} board flip {story.folder}/board-2 --slot running", "damage its firmware, and watch it"),
-        (f"{fwchain} board status {story.folder}/board-2", "its slots"),
-        (f"{fwchain} board reset {story.folder}/board-3", "its reset button"),
-        (f"{fwchain} chain show {place}", "what the chain tells of it"),
-    ):
+    for command, what in stage.hints():
+        if command.startswith("fwchain "):
+            command = command.replace("fwchain", fwchain, 1)
         console.print(f"  {command:<62}  # {what}", highlight=False, soft_wrap=True, markup=False)
     console.print("Ctrl-C here ends it.")
     try:

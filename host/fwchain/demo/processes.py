@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from fwchain.errors import HostError
 
@@ -43,15 +44,17 @@ def fwchain(*arguments: object) -> str:
 
 
 class Process:
-    """A command of fwchain that runs as a process of its own; it cannot outlive this one."""
+    """A command that runs as a process of its own; it cannot outlive this one."""
+
+    command: ClassVar[list[str]] = COMMAND
 
     def __init__(self, log: Path, *arguments: object, inside: Sequence[str] = ()) -> None:
-        """Start `fwchain …`; what it prints goes to `log`. `inside` is a command that runs it somewhere else."""
+        """Start it; what it prints goes to `log`. `inside` is a command that runs it somewhere else."""
         self.log = log
-        self.name = f"fwchain {arguments[0]}"
+        self.name = " ".join([self.command[-1], str(arguments[0])])
         with log.open("ab") as out:
             self.process = subprocess.Popen(
-                [*inside, *COMMAND, *(str(one) for one in arguments)],
+                [*inside, *self.command, *(str(one) for one in arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -95,6 +98,16 @@ class NormalNode(Process):
     def __init__(self, folder: Path, log: Path, inside: Sequence[str] = ()) -> None:
         """Start the node of this folder."""
         super().__init__(log, "node", folder, inside=inside)
+
+
+class SybilProcess(Process):
+    """Those that attack a board's request (fwchain.demo.sybils)."""
+
+    command: ClassVar[list[str]] = [sys.executable, "-m", "fwchain.demo.sybils"]
+
+    def __init__(self, log: Path, network: Path, port: int, events: Path) -> None:
+        """Start them."""
+        super().__init__(log, network, port, events)
 
 
 def end_with_parent() -> None:

@@ -9,14 +9,16 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-STEPS = 8
-
 # What a board says, in words; {} fields are the event's. Other events are not shown.
 WORDS = {
     "started": "runs {version}, its application says {app}",
-    "current": "{version} is current and untampered (C1-1)",
-    "offered": "is offered {version}",
-    "tampered": "[yellow]its firmware is not the signed one[/] (C1-1)",
+    "current": "{version} is current and untampered ({case})",
+    "offered": "is offered {version} ({case})",
+    "tampered": "[yellow]its firmware is not the signed one[/]",
+    "ahead": "{why} (C2-1)",
+    "answering": "answers a fellow that runs {theirs}",
+    "block": "made the block of what it answered, {logs} logs",
+    "unanswered": "[yellow]is not answered[/] ({why})",
     "downloaded": "has all of {version}",
     "installed": "{version} is in {slot}; it resets",
     "self-test": "{version}: self-test {verdict}",
@@ -33,9 +35,12 @@ WORDS = {
 class Screen:
     """A console with steps, bars and the final table."""
 
-    def __init__(self, console: Console, boards: list[str]) -> None:
+    def __init__(self, console: Console, boards: list[str], steps: int, columns: bool = True) -> None:
+        """`columns`: each board has one in the final table."""
         self.console = console
         self.boards = boards
+        self.steps = steps
+        self.columns = boards if columns else []
         self.began = time.monotonic()
         self.rows: list[tuple[str, str, list[str]]] = []
         self._number = 0
@@ -50,7 +55,8 @@ class Screen:
         self._number += 1
         self._said.clear()
         self.console.print()
-        self.console.rule(f"[bold]{self._number}/{STEPS}  {title}[/]  {self.elapsed()}", align="left", style="cyan")
+        place = f"{self._number}/{self.steps}"
+        self.console.rule(f"[bold]{place}  {title}[/]  {self.elapsed()}", align="left", style="cyan")
 
     def command(self, *words: object) -> None:
         """A command as a person would type it."""
@@ -118,14 +124,14 @@ class Screen:
 
     def seen(self, what: str, whole: str = "", boards: dict[str, str] | None = None) -> None:
         """A row of the final table: for the network as a whole, or a word a board."""
-        self.rows.append((what, whole, [(boards or {}).get(name, "") for name in self.boards]))
+        self.rows.append((what, whole, [(boards or {}).get(name, "") for name in self.columns]))
 
     def table(self) -> None:
         """The final table, and how long it took."""
         table = Table(title="What was seen", title_justify="left", title_style="bold")
         table.add_column("")
         table.add_column("network")
-        for name in self.boards:
+        for name in self.columns:
             table.add_column(name, justify="right")
         for what, whole, cells in self.rows:
             table.add_row(what, whole, *cells)

@@ -1,31 +1,22 @@
-"""The eight steps of the demo. Each does something and then waits for what must follow from it."""
+"""The eight steps of `make demo`. Each does something and then waits for what must follow from it."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from fwchain import network as networks
-from fwchain.board.enrol import enrol
-from fwchain.board.virtual import VirtualBoard
 from fwchain.demo import firmware
-from fwchain.demo.processes import Node, free_ports, fwchain
-from fwchain.demo.screen import Screen
-from fwchain.demo.watch import Event, Expected, NotSeen, Watch
-from fwchain.errors import HostError
-from fwchain.network import Network
+from fwchain.demo.processes import fwchain
+from fwchain.demo.stage import HEAP, MODEL, START_S, Stage
+from fwchain.demo.watch import Event, Expected, NotSeen
 from fwchain.vendor import signing
 
 BOARDS = ["board-1", "board-2", "board-3"]
-MODEL = "thermometer"
-HEAP = 192 * 1024
+STEPS = 8
 CHECK_S = 2
 SEED_UPLOAD = 400_000  # bytes a second: slow enough that the boards find each other the better source
-START_S = 60
-CHECKED_S = 60
 UPDATE_S = 150
 CHAIN_S = 60
 FLIPPED_AT = 0x100000  # in the slot: inside the filler, so that the code goes on running
@@ -36,36 +27,8 @@ broken = "1.2.0"
 fixed = "1.2.1"
 
 
-class Story:
-    """The demo in `folder`, which is new; `stop` ends all that it began."""
-
-    def __init__(self, folder: Path, screen: Screen) -> None:
-        self.folder = folder
-        self.screen = screen
-        self.network: Network
-        self.node: Node | None = None
-        self.boards: dict[str, VirtualBoard] = {}
-        self.watch = Watch(self.check)
-
-    @property
-    def place(self) -> Path:
-        """The network folder."""
-        return self.folder / "network"
-
-    def check(self) -> None:
-        """Raise when a process that must run has ended."""
-        if self.node:
-            self.node.check()
-        for name, board in self.boards.items():
-            if not board.supervisor.alive:
-                raise HostError(f"{name} has ended: see {board.folder / 'console.log'}")
-
-    def stop(self) -> None:
-        """End every process."""
-        for board in self.boards.values():
-            board.close()
-        if self.node:
-            self.node.stop()
+class Story(Stage):
+    """The main job: C1, the swarm, rollback and the chain."""
 
     def run(self) -> None:
         """All steps; raises HostError at the first that is not observed."""
@@ -81,29 +44,23 @@ class Story:
         ):
             step()
 
-    # helpers
+    def hints(self) -> list[tuple[str, str]]:
+        """What there is to see in the network that goes on."""
+        return [
+            (f"tail -f {self.place}/events.jsonl", "what the verification node does"),
+            (f"tail -f {self.folder}/trace.txt", "each message with its fields"),
+            (f"tail -f {self.folder}/board-2/console.log", "what a board prints"),
+            (f"fwchain board flip {self.folder}/board-2 --slot running", "damage its firmware, and watch it"),
+            (f"fwchain board status {self.folder}/board-2", "its slots"),
+            (f"fwchain board reset {self.folder}/board-3", "its reset button"),
+            (f"fwchain chain show {self.place}", "what the chain tells of it"),
+        ]
 
-    def command(self, *words: object) -> str:
-        """Run a command and show it with what it prints."""
-        self.screen.command(*words)
-        text = fwchain(*words)
-        self.screen.output(text)
-        return text
+    # helpers
 
     def expect(self, *wanted: Expected, timeout_s: float) -> dict[str, list[Event]]:
         """Wait until every board has said all of `wanted`, in this order."""
         return self.watch.expect(dict.fromkeys(BOARDS, wanted), timeout_s, self.screen.event)
-
-    def release(self, version: str, size: int = firmware.FILLER, is_broken: bool = False) -> Path:
-        """Build, sign and publish a version; returns its image."""
-        source = firmware.source(self.folder / "firmware", version, size, is_broken)
-        out = self.folder / "releases"
-        metadata = out / f"{MODEL}-{version}.torrent"
-        self.command("release", "build", source, "--version", version, "--network", self.place, "--out", out)
-        self.command("release", "sign", metadata, "--network", self.place)
-        self.command("release", "publish", metadata, "--network", self.place)
-        self.watch.expect({"node": [Expected("published", version=version)]}, CHECKED_S)
-        return out / f"{MODEL}-{version}.bin"
 
     def ticks(self, text: str = "yes") -> dict[str, str]:
         """The same word for every board."""
@@ -114,22 +71,13 @@ class Story:
     def make_network(self) -> None:
         """1. `fwchain init` makes a network."""
         self.screen.step("a network: keys, trust root, genesis, configuration")
-        port = free_ports(4)
-        self.command(
-            *("init", self.place, "--yes", "--name", "demo", "--model", MODEL, "--port", port),
-            *("--check-s", CHECK_S, "--set", f"lan.port={port + 3}", "--set", f"node.seed_upload={SEED_UPLOAD}"),
-        )
-        self.network = networks.load(self.place)
+        self.init(CHECK_S, node__seed_upload=SEED_UPLOAD)
         self.screen.seen("network made", f"genesis {self.network.genesis.hash.hex()[:16]}")
 
     def serve(self) -> None:
         """2. `fwchain serve` runs the verification node."""
         self.screen.step("a verification node: exchange, tracker, seed, chain, on SQLite")
-        self.screen.command("serve", self.place)
-        self.watch.add("node", self.network.events)
-        self.node = Node(self.place, self.folder / "node.log")
-        self.watch.expect({"node": [Expected("serving")]}, START_S)
-        self.screen.say(f"answers at {self.network.config.url}")
+        self.serve_node()
         self.screen.seen("verification node serves", self.network.config.url)
 
     def first_boards(self) -> None:
@@ -140,12 +88,7 @@ class Story:
         release = signing.read(self.folder / "releases" / f"{MODEL}-{first}.torrent")
         self.watch.mark()
         for name in BOARDS:
-            board = VirtualBoard.create(self.folder / name, heap=HEAP)
-            board.flash_image(0, image)
-            enrol(board, self.network, release)
-            self.watch.add(name, board.folder / "events.jsonl")
-            board.start(reboot_after_cut=True)
-            self.boards[name] = board
+            self.add_board(name, image, release)
         said = self.expect(Expected("started", app=first), Expected("current", version=first), timeout_s=START_S)
         apps = {name: f"app {events[0]['app']}" for name, events in said.items()}
         self.screen.seen(f"{first} runs, heap {HEAP >> 10} KB", "", apps)

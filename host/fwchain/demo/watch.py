@@ -61,10 +61,10 @@ class Watch:
             found += [(name, event) for event in events]
         return found
 
-    def mark(self) -> None:
-        """A step begins: `expect` looks at what comes from here on."""
+    def mark(self, *names: str) -> None:
+        """A step begins: `expect` looks at what comes from here on, in the logs of all or of `names`."""
         self.poll()
-        self._from = {name: len(events) for name, events in self.history.items()}
+        self._from |= {name: len(self.history[name]) for name in names or self.history}
 
     def since_mark(self, name: str) -> list[Event]:
         """The events of a log since the step began."""
@@ -100,6 +100,28 @@ class Watch:
             self.alive()
             if time.monotonic() > end:
                 raise NotSeen(self._missing(wanted, found, timeout_s))
+            time.sleep(POLL_S)
+
+    def expect_any(
+        self,
+        names: Sequence[str],
+        wanted: Expected,
+        timeout_s: float,
+        on_event: Callable[[str, Event], None] | None = None,
+    ) -> tuple[str, Event]:
+        """Wait until one of these logs has the wanted event; (which one, the event). Raises NotSeen."""
+        end = time.monotonic() + timeout_s
+        while True:
+            for name, event in self.poll():
+                if on_event:
+                    on_event(name, event)
+            for name in names:
+                for event in self.since_mark(name):
+                    if wanted(event):
+                        return name, event
+            self.alive()
+            if time.monotonic() > end:
+                raise NotSeen(f"not seen within {timeout_s:g} s at any of {', '.join(names)}: {wanted}")
             time.sleep(POLL_S)
 
     def _missing(
