@@ -101,7 +101,8 @@ class Asking:
         """One thing that waits; whether there was one."""
         late = ticks_diff(ticks_ms(), self.until) >= 0
         if self.outbox:
-            await self._send(*self.outbox.pop(0))
+            await self._send(*self.outbox[0])
+            self.outbox.pop(0)
         elif self.over:
             return False
         elif self.ending is not None:

@@ -22,6 +22,7 @@ if _TYPING:
 MAX_DATAGRAM = const(1200)
 MAX_QUEUE = const(6)  # datagrams of up to a kilobyte
 MAX_HEADS = const(2)
+MAX_SHORT = const(4)  # times that the heap may run short over the blocks that wait
 MAX_HEARD = const(8)
 MAX_WAITING = const(4)  # requests at once that a quiet while runs for
 MAX_SKEW_S = const(120)
@@ -31,6 +32,7 @@ WORK_MS = const(60000)  # a stranger's proof of work
 MEMBER_WORK_MS = const(5000)
 BURST = const(8)
 SAMPLE = const(16)  # of a larger network only about so many answer a request
+PLAYING = const(4096)  # bytes between two collections: garbage must not lie between what stays
 IP = const(0)
 DATA = const(1)
 DUE = const(2)
@@ -38,7 +40,7 @@ QUIET = const(3)
 LATER = const(4)
 TOO_LATE_MS = const(5000)  # who asked has given up by then
 PAUSE_S = 1  # until the local network is listened to again, after an error
-LATER_MS = const(10000)  # that another answer gets to come to its end
+LATER_MS = const(10000)  # that another answer gets to come to its end, and as much again at random
 
 
 class Broadcasts:
@@ -57,6 +59,7 @@ class Broadcasts:
         self.connected: dict = {}  # addresses that a datagram named: when this board connected there
         self.heard: list = []  # IDs of requests that somebody calls for confirmations of
         self.joined: list = []  # IDs of requests that others answer already, as this board has confirmed
+        self.short = 0
         self.work = asyncio.Event()
         self.closing = False  # this board is about to check by itself: no new work
         self.engine = None  # type: Any  # the loaded roles (fwnode.neighbours.Neighbours)
@@ -161,7 +164,7 @@ class Broadcasts:
         if entry[LATER] or request not in self.heard:
             return False
         entry[LATER] = True
-        entry[DUE] = ticks_add(ticks_ms(), LATER_MS)
+        entry[DUE] = ticks_add(ticks_ms(), LATER_MS + randbelow(LATER_MS))
         self.waiting[request] = entry
         return True
 
@@ -228,13 +231,14 @@ class Broadcasts:
         """The roles."""
         from fwnode.neighbours import Neighbours
 
-        tidy(4096)  # the roles want every piece of the heap: garbage must not lie between what stays
+        tidy(PLAYING)
         try:
             self.engine = Neighbours(self.node, self)
             await self.engine.run()  # type: ignore[attr-defined]
         finally:
             self.engine = None
             self.queue.clear()
+            tidy()
 
     async def _catch_up(self) -> None:
         """Newer trust roots of a fellow."""
@@ -264,12 +268,24 @@ class Broadcasts:
         """Blocks: announced ones first, then this board's own."""
         from fwnode.blocks import Blocks
 
-        tidy()
+        tidy(PLAYING)
+        logs, again = self.logs, False
         try:
             await Blocks(self.node, self).run()
+        except MemoryError:
+            self.short += 1
+            again = self.short < MAX_SHORT
+            if not again:
+                raise
+            self.logs = logs  # once more, when what else runs has come to its end
+            await asyncio.sleep(PAUSE_S)
+            self.work.set()
         finally:
-            self.heads.clear()
-            self.logs.clear()
+            tidy()
+            if not again:
+                self.short = 0
+                self.heads.clear()
+                self.logs.clear()
 
     @property
     def chain_waits(self) -> bool:

@@ -33,6 +33,8 @@ CERTIFICATES = const(10)  # kept, so that a member's is checked once in an excha
 MAX_JOINED = const(16)
 ROOM = const(4000)  # words of heap for one more role: its code and state, and an elliptic curve operation
 TICK_S = 0.2
+MAX_SHORT = const(8)  # times that the heap may run short before this load is given up
+TRIES = const(3)  # of a message that finds no room
 # what only reading the credentials needs
 _CHAIN = ("fwnode.chain.genesis", "fwnode.chain.head", "fwnode.chain.merkle")
 OPENING = ("fwnode.credentials", "fwnode.trust.root") + _CHAIN
@@ -78,6 +80,8 @@ class Neighbours:
         self.final = b""
         self.due = 0
         self.lock = asyncio.Lock()
+        self.short = 0
+        self.again = b""  # the datagram that found no room last
 
     def wants(self, request: bytes) -> bool:
         """Whether a log of this request ID belongs to an exchange that runs here."""
@@ -91,7 +95,7 @@ class Neighbours:
         await self._open()
         since = ticks_ms()
         while True:
-            if await self._turn():
+            if await self._turned():
                 if not self.door.closing:
                     since = ticks_ms()
                 continue
@@ -124,6 +128,19 @@ class Neighbours:
     def _engaged(self) -> bool:
         asking = self.asking is not None and not self.asking.idle
         return asking or self.response is not None or self.ended is not None
+
+    async def _turned(self) -> bool:
+        """`_turn`; what finds no room is tried again when others have come to their end, or late."""
+        try:
+            return await self._turn()
+        except MemoryError as error:
+            self.short += 1
+            if self.short > MAX_SHORT:
+                raise
+            self.counters.drop(error)
+            room(0)
+            await asyncio.sleep(TICK_S)
+            return True
 
     async def _turn(self) -> bool:
         """One thing that waits; whether there was one."""
@@ -165,8 +182,14 @@ class Neighbours:
                 await self._joined(request, public, data, ip)
             else:
                 await self._logged(request, public, data, ip)
-        except (FwError, MemoryError) as error:
+        except MemoryError as error:
+            if data is self.again:
+                return self.counters.drop(error)
+            self.again = data  # once more, when those that wait with it have made room
+            self.door.queue.append((join, request, public, data, ip))
+        except FwError as error:
             self.counters.drop(error)
+        return None
 
     async def _joined(self, request: bytes, public: bytes, data: bytes, ip: str) -> None:
         if self.asking is not None and request == self.asking.id:
@@ -176,7 +199,6 @@ class Neighbours:
 
         if not room(ROOM):
             return self.counters.count("memory")
-        works = self.door.works
         confirming = Confirming(
             self.me,
             self.genesis,
@@ -185,7 +207,7 @@ class Neighbours:
             self.counters,
             self._known,
             Replays(self.door.replays),
-            lambda public: works.take(public, ip),
+            lambda public: self._may_work(public, ip),
         )
         actions = await self._step(confirming.receive(data))
         if actions:
@@ -195,6 +217,13 @@ class Neighbours:
             self.node.hooks.state("confirmed-fellow", version=self.own.version, request=request.hex())
             await self.node.lan.broadcast(actions[0][1])
         return None
+
+    def _may_work(self, public: bytes, ip: str) -> bool:
+        """Whether the owner of this key, whose signature is good, may have a proof of work."""
+        works = self.door.works
+        if self.genesis.certified:  # so is its certificate: it is a member, and no stranger's turn is used up
+            works.know(public, ip)
+        return works.take(public, ip)  # type: ignore[no-any-return]
 
     def _known(self, model: str, version: str) -> bytes | None:
         """The verifier of what runs here, when that is asked about (design: addition 7)."""
@@ -311,10 +340,16 @@ class Neighbours:
 
     async def on_message(self, body: bytes, ip: str) -> bytes:
         """A fellow's message over HTTP; returns the answer, b"" for none."""
-        try:
-            return await self._message(body, ip)
-        except (FwError, MemoryError) as error:
-            self.counters.drop(error)
+        for _ in range(TRIES):
+            try:
+                return await self._message(body, ip)
+            except FwError as error:
+                self.counters.drop(error)
+                break
+            except MemoryError as error:
+                self.counters.drop(error)
+                room(0)
+                await asyncio.sleep(TICK_S)
         return b""
 
     async def _message(self, body: bytes, ip: str) -> bytes:

@@ -9,6 +9,8 @@ from fwnode.net.tcp import close, connect, readinto
 MAX_LINE = const(512)
 MAX_HEADERS = const(32)
 CHUNK = const(1024)
+ROOM_TRIES = const(10)
+ROOM_PAUSE_S = 0.1
 PATH = "/fwchain"
 
 
@@ -69,7 +71,7 @@ def content_length(headers: dict, limit: int) -> int:
 
 async def read_body(reader, size: int) -> bytes:  # type: ignore[no-untyped-def]
     """Exactly `size` bytes; raises BadHttp when the stream ends before."""
-    body = bytearray(size)
+    body = await _room(size)
     view = memoryview(body)
     at = 0
     while at < size:
@@ -78,6 +80,16 @@ async def read_body(reader, size: int) -> bytes:  # type: ignore[no-untyped-def]
             raise BadHttp("http: body ended after {} of {} bytes".format(at, size))
         at += count
     return bytes(body)
+
+
+async def _room(size: int) -> bytearray:
+    """A buffer; one that a heap in pieces has no room for may fit when somebody's elliptic curve is through."""
+    for _ in range(ROOM_TRIES):
+        try:
+            return bytearray(size)
+        except MemoryError:
+            await asyncio.sleep(ROOM_PAUSE_S)
+    return bytearray(size)
 
 
 async def _request(url, method, head, body, local, timeout_ms):  # type: ignore[no-untyped-def]

@@ -67,6 +67,8 @@ class Listener:
         self.open += 1
         try:
             await self._serve(reader, writer)
+        except MemoryError:
+            self.refused += 1
         except (OSError, NetError, asyncio.TimeoutError, UnicodeError):
             pass  # a stranger's connection that broke concerns nobody else
         finally:

@@ -78,7 +78,9 @@ class C2Story(Fleet):
         addresses = [f"127.55.0.{number}" for number in (1, 2)]
         peers = ",".join(f"http://{address}:{self.port + 5}" for address in addresses)
         options = ("--confirmations", NEEDED)
-        self.init(CHECK_S, *options, board__port=self.port + 4, node__peers=peers, node__sync_s=SYNC_S, node__pool_s=POOL_S)
+        self.init(
+            CHECK_S, *options, board__port=self.port + 4, node__peers=peers, node__sync_s=SYNC_S, node__pool_s=POOL_S
+        )
         lan = self.network.config["lan"]
         self.ear = Ear(lan["group"], lan["port"], "127.0.0.1", self.network.genesis.net)
         self.serve_node()
