@@ -58,12 +58,16 @@ class Records:
             self.in_lost = {bytes(row.digest) for row in rows}
         engine.dispose()
 
+    def of(self, told: Iterable[bytes], keys: set[bytes]) -> list[Log]:
+        """The logs of `told` that one of `keys` signed."""
+        logs = [Log(data, self._net) for data in told]
+        return [log for log in logs if _signer(log) in keys]
+
     def missing(self, told: Iterable[bytes], keys: set[bytes]) -> list[dict[str, Any]]:
-        """The logs of `told` that one of `keys` signed and that the best branch does not have."""
-        rows = []
-        for data in told:
-            log = Log(data, self._net)
-            public = log.body["pu"] if "pu" in log.body else Certificate(log.body["cert"]).public
-            if public in keys and hashlib.sha256(data).digest() not in self.best:
-                rows.append(log_row(log))
-        return rows
+        """Those of them that the best branch does not have."""
+        return [log_row(log) for log in self.of(told, keys) if hashlib.sha256(log.data).digest() not in self.best]
+
+
+def _signer(log: Log) -> bytes:
+    public: bytes = log.body["pu"] if "pu" in log.body else Certificate(log.body["cert"]).public
+    return public
