@@ -57,7 +57,8 @@ class Asking:
     @property
     def idle(self) -> bool:
         """Nothing is left to do, and nobody is waited for."""
-        return self.over and (not self.fellows.handings or ticks_diff(ticks_ms(), self.until) >= 0)
+        handing = any(not one.done for one in self.fellows.handings)
+        return self.over and (not handing or ticks_diff(ticks_ms(), self.until) >= 0)
 
     async def begin(self) -> None:
         """Step 1: broadcast req_verchk."""
