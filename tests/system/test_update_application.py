@@ -36,6 +36,17 @@ async def main(node):
     node.check = check
 """
 
+HAS_NO_ROOM_ONCE = """
+async def main(node):
+    ask = node.ask
+
+    async def short():
+        node.ask = ask
+        raise MemoryError("no room")
+
+    node.ask = short
+"""
+
 
 ALONE = """
 import json
@@ -126,4 +137,16 @@ def test_an_application_may_use_machine_code_for_the_nodes_checks(tmp_path: Path
         assert fleet.wait(board, "faster")["used"] is True
         fleet.wait(board, "current")
         fleet.publish(fleet.release("1.1.0", app=FASTER))
+        fleet.wait(board, "updated", version="1.1.0")
+
+
+def test_a_release_on_trial_outlives_a_heap_without_room(tmp_path: Path) -> None:
+    """What a flood takes for a moment makes no good release crash, which would be refused after the second time."""
+    with Fleet(tmp_path) as fleet:
+        old = fleet.release("1.0.0")
+        fleet.publish(old)
+        board = fleet.board(old)
+        fleet.wait(board, "current")
+        fleet.publish(fleet.release("1.1.0", app=HAS_NO_ROOM_ONCE))
+        assert fleet.wait(board, "error", what="trial")["why"] == "no room"
         fleet.wait(board, "updated", version="1.1.0")
