@@ -104,7 +104,7 @@ def test_an_update_through_a_flood_of_hostile_datagrams(tmp_path: Path) -> None:
                 answer_only(node)
             # C2 afterwards: a verification node is away, and the fellows answer
             fleet.kill_node()
-            assert fleet.wait(board, "current", case="C2-2", timeout=120)["confirmations"] == 1
+            assert fleet.wait(board, "current", case="C2-2", timeout=LIMIT_S)["confirmations"] == 1
         finally:
             assert [node.stop() for node in nodes] == [0, 0]
         check(watched.read(), board)
