@@ -118,7 +118,7 @@ class Broadcasts:
             return "malformed"
         if self.closing or self._full() or not self.curves.take(public, ip):
             return "busy"
-        if kind == b"join_verification":
+        if kind == b"join_verification" and received["v"] == self.node.boot.version.encode():
             self.heard = (self.heard + [received["id"]])[-MAX_HEARD:]
             if received["id"] in self.waiting:
                 self.postpone(received["id"], self.waiting[received["id"]])
@@ -153,9 +153,11 @@ class Broadcasts:
             return "busy"
         if randbelow(max(self.curves.members, SAMPLE)) >= SAMPLE:
             return ""
-        quiet_ms = int(self.node.config.quiet_s * 1000)
-        spread_ms = quiet_ms * (4 + self.curves.members) // 4  # the more there are, the less they speak at once
-        due = ticks_add(ticks_ms(), quiet_ms + randbelow(spread_ms + 1))
+        wait_ms = spread_ms = int(self.node.config.quiet_s * 1000)
+        if received["v"] == self.node.boot.version.encode():  # C2-2, after C2-3: news comes before a confirmation
+            wait_ms = wait_ms * 3 // 2
+            spread_ms = spread_ms * (4 + self.curves.members) // 4  # the more there are, the less they speak at once
+        due = ticks_add(ticks_ms(), wait_ms + randbelow(spread_ms + 1) - spread_ms // 4)
         self.waiting[received["from"]] = [ip, data, due, b"", False]
         return ""
 

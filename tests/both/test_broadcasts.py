@@ -43,6 +43,7 @@ class Node:
     def __init__(self, **config):
         self.config = Config(dict({"model": MODEL, "platform": "virtual"}, **config))
         self.boot = self
+        self.version = "1.0.0"
         self.keys = {"genesis": exchange.network.net + bytes(24)}
         self.update_only = self.trial = None
         self.ledger = self

@@ -5,11 +5,14 @@ of elliptic curves kept, its heap bounded; and verifies with its fellows again a
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "system"))
 
 from hostile_support import Group, Hostile
 from node_support import HostNode
