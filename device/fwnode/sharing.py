@@ -14,7 +14,7 @@ class Sharing:
         self.node = node
         self.router = Router()
         self.seeder: Seeder | None = None
-        self.buffers = Buffers(0)
+        self.buffers = Buffers(1)
         self.peer_id = new_peer_id()
         self.local = None  # type: object
         self.paused = False

@@ -169,7 +169,7 @@ def test_a_new_release_that_reaches_nobody_is_rolled_back_and_tried_again_later(
         fleet.publish(fleet.release("1.1.0"))
         fleet.wait(board, "installed", version="1.1.0")
         fleet.kill_node()
-        fleet.wait(board, "giving-up", version="1.1.0", reason="network", timeout=90)
+        fleet.wait(board, "giving-up", version="1.1.0", reason="network", timeout=180)
         fleet.wait(board, "rolled-back", version="1.1.0", why="network")
         fleet.serve()
         assert fleet.wait(board, "refused", version="1.1.0")["reason"] == "wait"

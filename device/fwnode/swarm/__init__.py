@@ -28,8 +28,8 @@ def new_peer_id() -> bytes:
 
 
 class Buffers:
-    """A node's buffers: for uploads once, at its start; for each source of a download for as long as that goes on (in
-    between, elliptic curves want the room). They are of one sector, so that a heap in pieces has them.
+    """A node's buffers: for uploads and the first source of a download once, at its start, since later a heap in pieces
+    might deny them; for further sources for as long as a download goes on (in between, elliptic curves want the room).
     """
 
     def __init__(self, sources: int = 3) -> None:
@@ -37,15 +37,13 @@ class Buffers:
         self.up = memoryview(bytearray(SECTOR + 13))  # a block's head and the first sector of it
 
     def grow(self, sources: int) -> None:
-        """Take buffers for up to so many sources; raises MemoryError when there is not even one."""
-        while len(self.sectors) < sources:
-            try:
+        """Take buffers for up to so many sources, where the heap has them: else fewer peers at once."""
+        try:
+            while len(self.sectors) < sources:
                 self.sectors.append(memoryview(bytearray(SECTOR)))
-            except MemoryError:
-                if not self.sectors:
-                    raise
-                break  # fewer peers at once
+        except MemoryError:
+            pass
 
     def shrink(self) -> None:
-        """Let go of them."""
-        self.sectors.clear()
+        """Let go of all but the first."""
+        del self.sectors[1:]
