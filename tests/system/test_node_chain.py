@@ -53,7 +53,7 @@ def chain(folder: Path) -> tuple[bytes, list[str]]:
 
 def test_nodes_apart_and_a_verification_node_that_was_away_become_one_chain(tmp_path: Path) -> None:
     with Fleet(tmp_path) as fleet:
-        alone = {"lan.join": "false", "node.pool_s": 0.2, "board.check_s": 3600}
+        alone = {"lan.join": "false", "node.pool_s": 3, "board.check_s": 3600}
         a, b = (HostNode(fleet, number, **alone) for number in (1, 2))
         try:
             a.start()

@@ -125,11 +125,16 @@ def test_endgame(tmp_path: Path, made: Made) -> None:
             elif number == CANCEL:
                 called_off.add(struct.unpack(">III", body))
 
-    with Evil(made, stuck, "127.0.0.43") as slow, Evil(made, serve, "127.0.0.44") as fast:
-        board = fetch(tmp_path, made, [slow.row, fast.row], limits=LIMITS)
-    done = assert_done(board, made)
+    for turn in range(3):  # on a busy machine the fast peer may have given all before the slow one was asked
+        folder = tmp_path / str(turn)
+        folder.mkdir()
+        with Evil(made, stuck, "127.0.0.43") as slow, Evil(made, serve, "127.0.0.44") as fast:
+            board = fetch(folder, made, [slow.row, fast.row], limits=LIMITS)
+        done = assert_done(board, made)
+        assert done["writes"] == 1 and done["wasted"] == 0
+        if called_off:
+            break
     assert asked and called_off and called_off <= asked
-    assert done["writes"] == 1 and done["wasted"] == 0
 
 
 def test_near_peers_are_dialled_first(tmp_path: Path, made: Made) -> None:
