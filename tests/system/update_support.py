@@ -112,9 +112,11 @@ class Fleet:
 
     # boards
 
-    def board(self, running: Update, name: str = "", **changes: Any) -> VirtualBoard:
-        """A board that runs `running`, powered on; it checks twice a second unless `changes` say otherwise."""
-        board = VirtualBoard.create(self.folder / (name or f"board-{len(self.boards) + 1}"))
+    def board(self, running: Update, name: str = "", heap: int | None = None, **changes: Any) -> VirtualBoard:
+        """A board that runs `running`, powered on; it checks twice a second unless `changes` say otherwise. `heap` is
+        its size in bytes, the kind's own when None.
+        """
+        board = VirtualBoard.create(self.folder / (name or f"board-{len(self.boards) + 1}"), heap=heap)
         board.flash_image(0, running.image)
         enrol(board, self.network, running.release, **{"check_s": 0.5, "retry_s": 0.5, **changes})
         self.boards.append(board)
