@@ -10,8 +10,8 @@ from update_support import Fleet
 from fwchain.board.virtual import VirtualBoard
 
 QUIET_S = 1.0
-# A board asks when the test resets it. Its heap has some room to spare: in the 192 KB of the 64-bit interpreter a message
-# is lost now and then for want of it (tests/interop/test_flood.py and `make demo-c2` run there).
+# A board asks when the test resets it. Its heap has some room to spare: in the 192 KB of the 64-bit interpreter a
+# message is lost now and then for want of it (tests/interop/test_flood.py and `make demo-c2` run there).
 SELDOM: dict[str, Any] = {"check_s": 1000, "retry_s": 15, "quiet_s": QUIET_S, "heap": 256 * 1024}
 
 
