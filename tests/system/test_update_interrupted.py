@@ -151,7 +151,7 @@ def test_nobody_answers_is_no_update_and_said_so(tmp_path: Path) -> None:
     with Fleet(tmp_path) as fleet:
         only = fleet.release("1.0.0")
         fleet.publish(only)
-        board = fleet.board(only)
+        board = fleet.board(only, group="")
         fleet.wait(board, "current")
         fleet.kill_node()
         fleet.wait(board, "unanswered")
@@ -164,7 +164,7 @@ def test_a_new_release_that_reaches_nobody_is_rolled_back_and_tried_again_later(
     with Fleet(tmp_path) as fleet:
         old = fleet.release("1.0.0")
         fleet.publish(old)
-        board = fleet.board(old)
+        board = fleet.board(old, group="")
         fleet.wait(board, "current")
         fleet.publish(fleet.release("1.1.0"))
         fleet.wait(board, "installed", version="1.1.0")
