@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 from update_support import Fleet
 
 from fwchain.demo.processes import fwchain
 
 
-@pytest.mark.xfail(reason="a known defect: a board that was off does not always say that it refuses it", strict=False)
 def test_a_recalled_release_is_installed_nowhere_and_left_for_the_next(tmp_path: Path) -> None:
     """The board that runs it stays on it and says so; the other refuses it, also from a node that offers it again."""
     with Fleet(tmp_path) as fleet:

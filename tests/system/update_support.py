@@ -17,7 +17,6 @@ from fwchain.board.image import filler
 from fwchain.board.virtual import VirtualBoard
 from fwchain.chainstore.schema import open_engine
 from fwchain.config import Config
-from fwchain.demo import processes
 from fwchain.demo.processes import Node, free_ports, fwchain
 from fwchain.events import Reader
 from fwchain.network import Plan
@@ -77,12 +76,12 @@ class Fleet:
 
     def serve(self, stolen: bool = False) -> None:
         """Start the verification node and wait until it answers; `stolen`: one that offers whatever it has."""
-        honest = processes.COMMAND
-        processes.COMMAND = STOLEN_NODE if stolen else honest
+        honest = Node.command
+        Node.command = STOLEN_NODE if stolen else honest
         try:
             self.node = Node(self.network.folder, self.folder / "node.log")
         finally:
-            processes.COMMAND = honest
+            Node.command = honest
         self.wait_node("serving")
 
     def rotate(self, *changes: str, keys: tuple[str, ...] = ("root.pem",)) -> int:
