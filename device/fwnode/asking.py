@@ -13,12 +13,12 @@ from fwnode.roles.handing import C2_3, REPAIR
 from fwnode.roles.log import ANSWERED, FAILED, TAMPERED, verification_log
 from fwnode.wire import message
 
-SLACK_MS = const(10000)  # for the fellows' elliptic curves
-CONFIRM_MS = const(30000)  # from a join to its last confirmation
-WINDOW_MS = const(500)  # from the first newer version to the choice
-TURNS = const(8)  # that an answer waits for its own: less than its sender waits
+_SLACK_MS = const(10000)  # for the fellows' elliptic curves
+_CONFIRM_MS = const(30000)  # from a join to its last confirmation
+_WINDOW_MS = const(500)  # from the first newer version to the choice
+_TURNS = const(8)  # that an answer waits for its own: less than its sender waits
 TURN_S = 0.5
-HAND_MS = const(30000)  # that fellows of an older version get to ask for M
+_HAND_MS = const(30000)  # that fellows of an older version get to ask for M
 
 
 class Asking:
@@ -64,7 +64,7 @@ class Asking:
         """Step 1: broadcast req_verchk."""
         engine = self.engine
         engine.door.curves.expect(engine.genesis.confirmations + 4)
-        self._wait(2 * int(self.node.config.quiet_s * 1000) + SLACK_MS)
+        self._wait(2 * int(self.node.config.quiet_s * 1000) + _SLACK_MS)
         await self.node.lan.broadcast(self.data)
 
     def _wait(self, ms: int) -> None:
@@ -75,7 +75,7 @@ class Asking:
         newer = len(self.fellows.newer)
         actions = await self.engine._step(self.fellows.receive(body, (ip, port)))
         if len(self.fellows.newer) > newer == 0:
-            self._wait(WINDOW_MS)
+            self._wait(_WINDOW_MS)
         self.engine.door.work.set()
         if kind in ("req_metadata", "req_download"):
             return actions[0][2] if actions else b""
@@ -85,7 +85,7 @@ class Asking:
     async def turn_of(self, public: bytes, ip: str) -> bool:
         """Whether this answer may cost a curve; a quick fellow's waits for the broadcasts that came before it."""
         door = self.engine.door
-        for _ in range(TURNS):
+        for _ in range(_TURNS):
             if not (door.queue or self.engine.lock.locked()) and door.curves.take(public, ip):
                 return True
             await asyncio.sleep(TURN_S)
@@ -121,7 +121,7 @@ class Asking:
     def joined(self) -> None:
         """A fellow calls for confirmations: they take their time."""
         if not self.fellows.newer:
-            self._wait(CONFIRM_MS)
+            self._wait(_CONFIRM_MS)
 
     async def _send(self, source: tuple, data: bytes) -> None:
         try:
@@ -210,4 +210,4 @@ class Asking:
             url = "http://{}:{}".format(*fellows.root_source)  # type: ignore[misc]
             self.engine.door.behind = ([url], fellows.newest_root)
         self.over = True
-        self._wait(HAND_MS)
+        self._wait(_HAND_MS)

@@ -22,25 +22,25 @@ if _TYPING:
 MAX_DATAGRAM = const(1200)
 MAX_QUEUE = const(6)  # datagrams of up to a kilobyte
 MAX_HEADS = const(2)
-MAX_SHORT = const(4)  # times that the heap may run short over the blocks that wait
-MAX_HEARD = const(8)
+_MAX_SHORT = const(4)  # times that the heap may run short over the blocks that wait
+_MAX_HEARD = const(8)
 MAX_WAITING = const(4)  # requests at once that a quiet while runs for
 MAX_SKEW_S = const(120)
 CURVE_MS = const(5000)  # a stranger's turn for elliptic curves
-MEMBER_MS = const(1000)
+_MEMBER_MS = const(1000)
 WORK_MS = const(60000)  # a stranger's proof of work
-MEMBER_WORK_MS = const(5000)
+_MEMBER_WORK_MS = const(5000)
 BURST = const(8)
-SAMPLE = const(16)  # of a larger network only about so many answer a request
-PLAYING = const(4096)  # bytes between two collections: garbage must not lie between what stays
+_SAMPLE = const(16)  # of a larger network only about so many answer a request
+_PLAYING = const(4096)  # bytes between two collections: garbage must not lie between what stays
 IP = const(0)
 DATA = const(1)
-DUE = const(2)
+_DUE = const(2)
 QUIET = const(3)
-LATER = const(4)
-TOO_LATE_MS = const(5000)  # who asked has given up by then
+_LATER = const(4)
+_TOO_LATE_MS = const(5000)  # who asked has given up by then
 PAUSE_S = 1  # until the local network is listened to again, after an error
-LATER_MS = const(10000)  # that another answer gets to come to its end, and as much again at random
+_LATER_MS = const(10000)  # that another answer gets to come to its end, and as much again at random
 
 
 class Broadcasts:
@@ -49,8 +49,8 @@ class Broadcasts:
     def __init__(self, node) -> None:  # type: ignore[no-untyped-def]
         self.node = node
         self.net = (node.boot.keys.get("genesis") or b"")[:8]
-        self.curves = Gate(CURVE_MS, BURST, MEMBER_MS)
-        self.works = Gate(WORK_MS, 1, MEMBER_WORK_MS)
+        self.curves = Gate(CURVE_MS, BURST, _MEMBER_MS)
+        self.works = Gate(WORK_MS, 1, _MEMBER_WORK_MS)
         self.queue: list = []  # (whether a join, request ID, sender's key, datagram, address), let in, for the roles
         self.heads: list = []  # (datagram, address): announcements of blocks, let in
         self.logs: list = []  # of a C2-2 that this board answered, for its block: confirmations, then n_i's log or b""
@@ -119,7 +119,7 @@ class Broadcasts:
         if self.closing or self._full() or not self.curves.take(public, ip):
             return "busy"
         if kind == b"join_verification" and received["v"] == self.node.boot.version.encode():
-            self.heard = (self.heard + [received["id"]])[-MAX_HEARD:]
+            self.heard = (self.heard + [received["id"]])[-_MAX_HEARD:]
             if received["id"] in self.waiting:
                 self.postpone(received["id"], self.waiting[received["id"]])
         if kind == b"block":
@@ -151,7 +151,7 @@ class Broadcasts:
             return "replay"
         if self.node.boot.update_only or self.node.boot.trial or len(self.waiting) >= MAX_WAITING:
             return "busy"
-        if randbelow(max(self.curves.members, SAMPLE)) >= SAMPLE:
+        if randbelow(max(self.curves.members, _SAMPLE)) >= _SAMPLE:
             return ""
         wait_ms = spread_ms = int(self.node.config.quiet_s * 1000)
         if received["v"] == self.node.boot.version.encode():  # C2-2, after C2-3: news comes before a confirmation
@@ -163,10 +163,10 @@ class Broadcasts:
 
     def postpone(self, request: bytes, entry: list) -> bool:
         """Whether another node calls for confirmations already: let it end, once; its word alone silences nobody."""
-        if entry[LATER] or request not in self.heard:
+        if entry[_LATER] or request not in self.heard:
             return False
-        entry[LATER] = True
-        entry[DUE] = ticks_add(ticks_ms(), LATER_MS + randbelow(LATER_MS))
+        entry[_LATER] = True
+        entry[_DUE] = ticks_add(ticks_ms(), _LATER_MS + randbelow(_LATER_MS))
         self.waiting[request] = entry
         return True
 
@@ -233,7 +233,7 @@ class Broadcasts:
         """The roles."""
         from fwnode.neighbours import Neighbours
 
-        tidy(PLAYING)
+        tidy(_PLAYING)
         try:
             self.engine = Neighbours(self.node, self)
             await self.engine.run()  # type: ignore[attr-defined]
@@ -270,13 +270,13 @@ class Broadcasts:
         """Blocks: announced ones first, then this board's own."""
         from fwnode.blocks import Blocks
 
-        tidy(PLAYING)
+        tidy(_PLAYING)
         logs, again = self.logs, False
         try:
             await Blocks(self.node, self).run()
         except MemoryError:
             self.short += 1
-            again = self.short < MAX_SHORT
+            again = self.short < _MAX_SHORT
             if not again:
                 raise
             self.logs = logs  # once more, when what else runs has come to its end
@@ -302,14 +302,14 @@ class Broadcasts:
     def _sleep_s(self) -> float:
         if self.closing or not self.waiting:
             return 3600
-        soonest = min(ticks_diff(entry[DUE], ticks_ms()) for entry in self.waiting.values())
+        soonest = min(ticks_diff(entry[_DUE], ticks_ms()) for entry in self.waiting.values())
         return max(soonest, 0) / 1000
 
     def due(self) -> bytes | None:
         """The ID of a request whose quiet while is over; one that waits for too long since is let go."""
         for node in list(self.waiting):
-            late = ticks_diff(ticks_ms(), self.waiting[node][DUE])
-            if late > TOO_LATE_MS:
+            late = ticks_diff(ticks_ms(), self.waiting[node][_DUE])
+            if late > _TOO_LATE_MS:
                 del self.waiting[node]
             elif late >= 0:
                 return node  # type: ignore[no-any-return]

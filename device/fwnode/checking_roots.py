@@ -12,7 +12,7 @@ from fwnode.net.http import BadHttp, get
 from fwnode.roots import ROOT, number_of
 from fwnode.trust.root import MAX_ROOT, Root
 
-MOST = const(64)  # roots taken in one go
+_MOST = const(64)  # roots taken in one go
 KEPT = const(16)  # files of roots: the newest and those before it
 
 
@@ -38,7 +38,7 @@ async def follow(files, root, url: str, newest, local, took):  # type: ignore[no
 
     Each one must be signed by the one before and by itself. `took(new)` hears of each once it is kept. Raises FwError.
     """
-    for _ in range(MOST):
+    for _ in range(_MOST):
         if newest is not None and root.number >= newest:
             return
         try:

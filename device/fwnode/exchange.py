@@ -50,12 +50,13 @@ class Courier:
         return actions
 
     async def _send(self, request, url: str, data: bytes):  # type: ignore[no-untyped-def]
-        try:
-            reply = await post(url + PATH, data, MAX_MESSAGE, self.local, request.answer_ms)
+        receive = request.receive
+        try:  # the answer goes straight on: a name, or a deeper place on the stack, would hold it to the exchange's end
+            steps = receive(await post(url + PATH, data, MAX_MESSAGE, self.local, request.answer_ms), url)
         except NetError as error:
             self.on_error(url, str(error))
-            return await drive(request.failed(url))
-        return await drive(request.receive(reply, url))
+            steps = request.failed(url)
+        return await drive(steps)
 
     async def tell(self, data: bytes, again: bool = False) -> bool:
         """Broadcast a verification log (`again`: fellows have heard it); whether a verification node took it."""

@@ -25,16 +25,16 @@ _TYPING = const(0)
 if _TYPING:
     from typing import Any  # noqa: F401 - in comments of types
 
-LINGER_MS = const(1500)  # loading costs more than staying for the next message
-GRACE_MS = const(5000)  # that an exchange gets to end when this board wants to ask a verification node
-FINAL_MS = const(4000)  # that n_j waits for n_i's log before it makes the block
-POST_MS = const(10000)
-CERTIFICATES = const(10)  # kept, so that a member's is checked once in an exchange
-MAX_JOINED = const(16)
-ROOM = const(4000)  # words of heap for one more role: its code and state, and an elliptic curve operation
+_LINGER_MS = const(1500)  # loading costs more than staying for the next message
+_GRACE_MS = const(5000)  # that an exchange gets to end when this board wants to ask a verification node
+_FINAL_MS = const(4000)  # that n_j waits for n_i's log before it makes the block
+_POST_MS = const(10000)
+_CERTIFICATES = const(10)  # kept, so that a member's is checked once in an exchange
+_MAX_JOINED = const(16)
+_ROOM = const(4000)  # words of heap for one more role: its code and state, and an elliptic curve operation
 TICK_S = 0.2
-MAX_SHORT = const(8)  # times that the heap may run short before this load is given up
-TRIES = const(3)  # of a message that finds no room
+_MAX_SHORT = const(8)  # times that the heap may run short before this load is given up
+_TRIES = const(3)  # of a message that finds no room
 # what only reading the credentials needs
 _CHAIN = ("fwnode.chain.genesis", "fwnode.chain.head", "fwnode.chain.merkle")
 OPENING = ("fwnode.credentials", "fwnode.trust.root") + _CHAIN
@@ -100,9 +100,9 @@ class Neighbours:
                     since = ticks_ms()
                 continue
             idle_ms = ticks_diff(ticks_ms(), since)
-            if not self._engaged() and (self.door.closing or self.door.else_waits or idle_ms > LINGER_MS):
+            if not self._engaged() and (self.door.closing or self.door.else_waits or idle_ms > _LINGER_MS):
                 return
-            if self.door.closing and self.door.asked is None and idle_ms > GRACE_MS:
+            if self.door.closing and self.door.asked is None and idle_ms > _GRACE_MS:
                 return
             try:
                 await asyncio.wait_for(self.door.work.wait(), TICK_S)
@@ -114,7 +114,7 @@ class Neighbours:
         who = await Credentials(self.node).read()
         self.me = who.me
         self.genesis = Parameters(who.genesis)
-        self.authority = Authority(Signers(who.root), self.genesis.certified, CERTIFICATES)
+        self.authority = Authority(Signers(who.root), self.genesis.certified, _CERTIFICATES)
         self.own = Own(self.node)
         del who
         forget(
@@ -135,7 +135,7 @@ class Neighbours:
             return await self._turn()
         except MemoryError as error:
             self.short += 1
-            if self.short > MAX_SHORT:
+            if self.short > _MAX_SHORT:
                 raise
             self.counters.drop(error)
             room(0)
@@ -161,7 +161,7 @@ class Neighbours:
             self.ended, self.final = None, b""
         elif self._free() and door.due() is not None:
             entry = door.waiting.pop(door.due())
-            if room(ROOM):
+            if room(_ROOM):
                 await self._respond(entry)
             else:
                 self.counters.count("memory")
@@ -197,7 +197,7 @@ class Neighbours:
             return self.asking.joined()
         from fwnode.roles.confirming import Confirming
 
-        if not room(ROOM):
+        if not room(_ROOM):
             return self.counters.count("memory")
         confirming = Confirming(
             self.me,
@@ -212,7 +212,7 @@ class Neighbours:
         actions = await self._step(confirming.receive(data))
         if actions:
             self.door.joined.append(request)
-            del self.door.joined[:-MAX_JOINED]
+            del self.door.joined[:-_MAX_JOINED]
             self._know(public, ip)
             self.node.hooks.state("confirmed-fellow", version=self.own.version, request=request.hex())
             await self.node.lan.broadcast(actions[0][1])
@@ -318,7 +318,7 @@ class Neighbours:
         self.node.hooks.state("answered-fellow", outcome=outcome, why=why, request=response.ask["from"].hex())
         if outcome == ANSWERED and response.confirmations is not None:
             self.ended = response
-            self.due = ticks_add(ticks_ms(), FINAL_MS)
+            self.due = ticks_add(ticks_ms(), _FINAL_MS)
         elif outcome == UNCONFIRMED:  # is it this board that runs something else?
             self.node.check_soon()
         elif outcome == OUTDATED and self.door.fetch is None:
@@ -336,11 +336,11 @@ class Neighbours:
     async def post(self, source: tuple, data: bytes) -> bytes:
         """POST a message to (address, port) and return the answer; raises NetError."""
         url = "http://{}:{}{}".format(source[0], source[1], PATH)
-        return await post(url, data, MAX_MESSAGE, self.node.local, POST_MS)
+        return await post(url, data, MAX_MESSAGE, self.node.local, _POST_MS)
 
     async def on_message(self, body: bytes, ip: str) -> bytes:
         """A fellow's message over HTTP; returns the answer, b"" for none."""
-        for _ in range(TRIES):
+        for _ in range(_TRIES):
             try:
                 return await self._message(body, ip)
             except FwError as error:

@@ -44,14 +44,14 @@ async def start(app):  # type: ignore[no-untyped-def]
         await join(node)
         return node
     except Exception as error:  # noqa: BLE001 - whatever it was: nobody can reach this board, so it begins anew
-        await begin_anew(hooks, config, reset, error)
+        await begin_anew(hooks, config, _reset(), error)
 
 
-def reset() -> None:
-    """Reset the board."""
+def _reset():  # type: ignore[no-untyped-def]
+    """What resets the board: no function of this module, which would hold all of it for as long as the node runs."""
     import machine
 
-    machine.reset()
+    return machine.reset
 
 
 async def build(config, hooks) -> Node:  # type: ignore[no-untyped-def]
@@ -61,7 +61,7 @@ async def build(config, hooks) -> Node:  # type: ignore[no-untyped-def]
     boot = Boot(Slots(), keys, FileStore())
     await drive(boot.check())
     forget(*CHECKING)
-    return Node(config, hooks, boot, Clock(keys), reset)
+    return Node(config, hooks, boot, Clock(keys), _reset())
 
 
 async def join(node) -> None:  # type: ignore[no-untyped-def]

@@ -104,17 +104,17 @@ def sybils(net, found, count):
 def count_verifications(function):
     """How many signatures are verified while `function` runs."""
     counted = [0]
-    real = crypto.steps.verify
+    real = crypto.steps.verify_digest
 
     def counting(*args):
         counted[0] += 1
         return real(*args)
 
-    crypto.steps.verify = counting
+    crypto.steps.verify_digest = counting
     try:
         function()
     finally:
-        crypto.steps.verify = real
+        crypto.steps.verify_digest = real
     return counted[0]
 
 

@@ -7,7 +7,6 @@ from fwnode.chain import block as blocks
 from fwnode.chain.log import MAX_LOG, Log
 from fwnode.chain.record import ReleaseRecord
 from fwnode.trust import Untrusted
-from fwnode.trust.document import signed_bytes
 from fwnode.wire import WireError, message
 from fwnode.wire.bencode import decode, encode
 from support import raises, run
@@ -167,7 +166,7 @@ def record(net, signers, **changes):
         "epoch": 0,
     }
     body.update(changes)
-    signed = signed_bytes("release", body)
+    signed = b"fwchain/1 release\0" + encode(body)
     pairs = [[message.key_id(crypto.public_key(one)), crypto.sign(one, signed)] for one in signers]
     return encode({"t": "release", "release": body, "release-sigs": pairs})
 

@@ -38,10 +38,10 @@ def watch_curves():
     def watched(*arguments):
         module = load(*arguments)
         steps = sys.modules.get(STEPS)
-        if hasattr(steps, "verify") and not hasattr(steps, "watched"):
+        if hasattr(steps, "verify_digest") and not hasattr(steps, "watched"):
             steps.watched = True
-            steps.verify = counted(steps.verify, "verified")
-            for name in ("sign", "seal", "unseal", "ecdh", "public_key"):
+            steps.verify_digest = counted(steps.verify_digest, "verified")
+            for name in ("sign_digest", "seal", "unseal", "ecdh", "public_key"):
                 setattr(steps, name, counted(getattr(steps, name), "secret"))
         return module
 

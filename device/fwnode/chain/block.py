@@ -17,7 +17,7 @@ from fwnode.crypto import steps
 from fwnode.trust.document import BYTES, INT, LIST, only, take
 from fwnode.wire import bencode
 from fwnode.wire.bencode import encode
-from fwnode.wire.message import SIGN_PREFIX, key_id
+from fwnode.wire.message import SIGN_PREFIX, digest, key_id
 
 MAX_LOGS = const(16)
 
@@ -144,7 +144,7 @@ def signed(private: bytes, net: bytes, head: bytes, counter: int, root: int, sen
     body["head"] = head
     body["c"] = counter
     body["root"] = root
-    body["sig"] = yield from steps.sign(private, SIGN_PREFIX + encode(body))
+    body["sig"] = yield from steps.sign_digest(private, digest(SIGN_PREFIX, body))
     return body
 
 

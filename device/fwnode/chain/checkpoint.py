@@ -17,7 +17,7 @@ from fwnode.trust.document import (
     check_signatures,
     count_signers,
     only,
-    signed_bytes,
+    signed_hash,
     take,
 )
 from fwnode.wire.bencode import decode_dict, encode
@@ -49,7 +49,7 @@ class Checkpoint:
         self.signatures = take(body, where, "sigs", LIST, 0, 16)
         check_signatures(self.signatures, where)
         del body["sigs"]
-        self._signed = signed_bytes("checkpoint", body)
+        self._signed = signed_hash("checkpoint", body)
 
     def check(self, root):  # type: ignore[no-untyped-def]
         """Steps: raise ChainError unless the root's threshold of verification nodes signed it."""
@@ -84,7 +84,7 @@ def sign(data: bytes, net: bytes, private: bytes):  # type: ignore[no-untyped-de
     """Steps: the encoded checkpoint with one more verification node's signature."""
     checkpoint = Checkpoint(data, net)
     signer = key_id((yield from steps.public_key(private)))
-    signature = yield from steps.sign(private, checkpoint._signed)
+    signature = yield from steps.sign_digest(private, checkpoint._signed)
     whole = decode_dict(data, "checkpoint", MAX_CHECKPOINT)
     whole["sigs"] = sorted([pair for pair in checkpoint.signatures if pair[0] != signer] + [[signer, signature]])
     return encode(whole)

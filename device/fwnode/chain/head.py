@@ -22,7 +22,7 @@ from fwnode.compat import const
 from fwnode.crypto import steps
 from fwnode.trust.document import BYTES, INT, only, take
 from fwnode.wire.bencode import decode_dict, encode
-from fwnode.wire.message import SIGN_PREFIX
+from fwnode.wire.message import SIGN_PREFIX, digest
 
 MAX_BLOCK = const(12000)  # bytes of one encoded block, as the message `block` can carry it
 MAX_COUNTER = 0xFFFFFFFF
@@ -97,7 +97,7 @@ class Head:
         self._check_signer(public, node)
         yield from authority.check(self.body, self.header.time)
         unsigned = {key: value for key, value in self.body.items() if key != "sig"}
-        if not (yield from steps.verify(public, SIGN_PREFIX + encode(unsigned), self.body["sig"])):
+        if not (yield from steps.verify_digest(public, digest(SIGN_PREFIX, unsigned), self.body["sig"])):
             raise ChainError("signature", "the block's signature is wrong")
         return public, node
 

@@ -15,7 +15,7 @@ from fwnode.compat import const
 
 SIZE = const(88)
 VERSION = const(1)
-NONCE_AT = const(84)
+_NONCE_AT = const(84)
 MAX_DIFFICULTY = 0xFFFFFFFF
 MAX_TIME = 1 << 40  # seconds since 1970
 MEDIAN_OF = const(11)

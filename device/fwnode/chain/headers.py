@@ -20,15 +20,15 @@ from fwnode.chain.head import Head, Link
 from fwnode.compat import const
 from fwnode.crypto import sha256
 
-KEEP = const(128)  # headers above the base
-STEP = const(16)  # how far the base moves when the ring is full
+_KEEP = const(128)  # headers above the base
+_STEP = const(16)  # how far the base moves when the ring is full
 UNKNOWN = 0xFFFFFFFF  # the counter of a header that came without its signed head
 _BASE_FORM = "<II8s32sII11Q"  # sequence, height, net, hash, counter, root, times
 _BASE_SIZE = const(148)
 _BASE_ROOM = const(192)
 _SLOT_SIZE = const(96)
 _SLOTS_AT = const(384)
-FILE_SIZE = const(12672)  # _SLOTS_AT + KEEP * _SLOT_SIZE
+FILE_SIZE = const(12672)  # _SLOTS_AT + _KEEP * _SLOT_SIZE
 
 
 class Orphan(ChainError):
@@ -44,7 +44,7 @@ class HeaderChain:
     data) in order, and sync().
     """
 
-    def __init__(self, flash, genesis, keep: int = KEEP) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, flash, genesis, keep: int = _KEEP) -> None:  # type: ignore[no-untyped-def]
         """Read what is in flash; start at genesis when there is nothing of this network."""
         self._flash = flash
         self._keep = keep
@@ -211,7 +211,7 @@ class HeaderChain:
 
     def _append(self, height: int, data: bytes, counter: int) -> None:
         if height - self.base.height > self._keep:
-            self._move_base(height - self._keep - 1 + min(STEP, self._keep // 2))
+            self._move_base(height - self._keep - 1 + min(_STEP, self._keep // 2))
         slot = bytes(data) + struct.pack("<I", counter)
         self._flash.write(_SLOTS_AT + height % self._keep * _SLOT_SIZE, slot + _check(slot))
         self.height = height

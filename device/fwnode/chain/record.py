@@ -10,14 +10,14 @@ from fwnode.trust.document import (
     check_signatures,
     count_signers,
     only,
-    signed_bytes,
+    signed_hash,
     take,
     take_text,
 )
 from fwnode.wire import WireError
 from fwnode.wire.bencode import decode_dict, encode
 
-MAX_RELEASE = const(6144)  # bytes of one encoded release record
+_MAX_RELEASE = const(6144)  # bytes of one encoded release record
 
 
 class ReleaseRecord:
@@ -25,9 +25,9 @@ class ReleaseRecord:
 
     def __init__(self, data: bytes) -> None:
         """Parse the encoded record; raises ChainError or WireError."""
-        if len(data) > MAX_RELEASE:
-            raise ChainError("release", "{} bytes, limit {}".format(len(data), MAX_RELEASE))
-        whole = decode_dict(data, "release record", MAX_RELEASE)
+        if len(data) > _MAX_RELEASE:
+            raise ChainError("release", "{} bytes, limit {}".format(len(data), _MAX_RELEASE))
+        whole = decode_dict(data, "release record", _MAX_RELEASE)
         only(whole, "release record", ("t", "release", "release-sigs"))
         if whole.get("t") != b"release":
             raise ChainError("release", "a release record expected")
@@ -44,7 +44,7 @@ class ReleaseRecord:
         """Steps: raise ChainError unless the root's threshold of vendor keys signed the statement."""
         need = root.vendor_threshold
         valid = yield from count_signers(
-            signed_bytes("release", self.body),
+            signed_hash("release", self.body),
             self.signatures,
             root.vendor_keys(self.model),
             root.revoked,

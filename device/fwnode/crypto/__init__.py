@@ -73,7 +73,7 @@ def seal(public: bytes, info: bytes, aad: bytes, plaintext: bytes) -> bytes:
 
 def unseal(private: bytes, info: bytes, aad: bytes, sealed: bytes) -> bytes:
     """Return the plaintext of a sealed box; raise InvalidBox when it does not open, InvalidKey."""
-    return _finish(steps.unseal(private, info, aad, sealed))
+    return bytes(_finish(steps.unseal(private, info, aad, sealed)))
 
 
 def precompute(public: bytes) -> None:

@@ -93,9 +93,8 @@ class Gcm:
         lengths = (8 * len(aad)).to_bytes(8, "big") + (8 * len(data)).to_bytes(8, "big")
         return _xor(_join(ghash(self._key, y, lengths)), self._aes.encrypt(j0))
 
-    def _crypt(self, j0: bytes, data: bytes) -> bytes:
-        """Return data XOR the key stream, in pieces that keep the heap small."""
-        out = bytearray(len(data))
+    def _crypt(self, j0: bytes, data: bytes, out) -> None:  # type: ignore[no-untyped-def]
+        """Put data XOR the key stream into `out`, in pieces that keep the heap small."""
         c = int.from_bytes(j0[12:], "big")
         ctr = bytearray(_PIECE)
         for i in range(0, _PIECE, 16):
@@ -104,16 +103,23 @@ class Gcm:
             for i in range(12, _PIECE, 16):
                 c = c + 1 & 0xFFFFFFFF
                 ctr[i : i + 4] = c.to_bytes(4, "big")
-            out[o : o + _PIECE] = _xor(data[o : o + _PIECE], self._aes.encrypt(ctr))
-        return bytes(out)
+            piece = _xor(data[o : o + _PIECE], self._aes.encrypt(ctr))
+            out[o : o + len(piece)] = piece
 
     def seal(self, nonce: bytes, aad: bytes, plaintext: bytes) -> bytes:
         """Return ciphertext and 16-byte tag."""
-        j0 = self._counter(nonce)
-        out = self._crypt(j0, plaintext)
-        return out + self._tag(j0, aad, out)
+        out = bytearray(len(plaintext) + 16)
+        self.seal_into(memoryview(out), nonce, aad, plaintext)
+        return bytes(out)
 
-    def open(self, nonce: bytes, aad: bytes, sealed: bytes, tag_size: int = 16) -> bytes | None:
+    def seal_into(self, out, nonce: bytes, aad: bytes, plaintext: bytes) -> None:  # type: ignore[no-untyped-def]
+        """Put ciphertext and 16-byte tag into `out`, a memoryview of just that size."""
+        n = len(plaintext)
+        j0 = self._counter(nonce)
+        self._crypt(j0, plaintext, out)
+        out[n:] = self._tag(j0, aad, out[:n])
+
+    def open(self, nonce: bytes, aad: bytes, sealed: bytes, tag_size: int = 16):  # type: ignore[no-untyped-def]
         """Return the plaintext, or None when the tag (the last `tag_size` bytes) disagrees."""
         n = len(sealed) - tag_size
         if n < 0:
@@ -122,4 +128,6 @@ class Gcm:
         j0 = self._counter(nonce)
         if not equal(self._tag(j0, aad, sealed[:n])[:tag_size], sealed[n:]):
             return None
-        return self._crypt(j0, sealed[:n])
+        out = bytearray(n)
+        self._crypt(j0, sealed[:n], out)
+        return out

@@ -12,11 +12,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from .errors import InvalidBox, InvalidKey
+from .hmac import sha256
 from .hpke import ENC, TAG, key_schedule
 
 _CURVE = ec.SECP256R1()
-_SIGN = ec.ECDSA(SHA256(), deterministic_signing=True)
-_VERIFY = ec.ECDSA(SHA256())
+_SIGN_DIGEST = ec.ECDSA(utils.Prehashed(SHA256()), deterministic_signing=True)
+_VERIFY_DIGEST = ec.ECDSA(utils.Prehashed(SHA256()))
 
 
 def _private(private: bytes) -> ec.EllipticCurvePrivateKey:
@@ -49,20 +50,30 @@ def public_key(private: bytes) -> Generator[None, None, bytes]:
 
 def sign(private: bytes, message: bytes) -> Generator[None, None, bytes]:
     """See fwnode.crypto.sign."""
-    r, s = utils.decode_dss_signature(_private(private).sign(message, _SIGN))
+    return (yield from sign_digest(private, sha256(message)))
+
+
+def sign_digest(private: bytes, digest: bytes) -> Generator[None, None, bytes]:
+    """`sign` for what has this SHA-256."""
+    r, s = utils.decode_dss_signature(_private(private).sign(digest, _SIGN_DIGEST))
     return r.to_bytes(32, "big") + s.to_bytes(32, "big")
     yield
 
 
 def verify(public: bytes, message: bytes, signature: bytes) -> Generator[None, None, bool]:
     """See fwnode.crypto.verify."""
+    return (yield from verify_digest(public, sha256(message), signature))
+
+
+def verify_digest(public: bytes, digest: bytes, signature: bytes) -> Generator[None, None, bool]:
+    """`verify` for what has this SHA-256."""
     key = _public(public)
     if len(signature) != 64:
         return False
     r = int.from_bytes(signature[:32], "big")
     s = int.from_bytes(signature[32:], "big")
     try:
-        key.verify(utils.encode_dss_signature(r, s), message, _VERIFY)
+        key.verify(utils.encode_dss_signature(r, s), digest, _VERIFY_DIGEST)
     except InvalidSignature:
         return False
     return True
@@ -89,7 +100,7 @@ def seal(public: bytes, info: bytes, aad: bytes, plaintext: bytes) -> Generator[
     ephemeral = ec.generate_private_key(_CURVE)
     enc = _encode(ephemeral)
     key, nonce = key_schedule(ephemeral.exchange(ec.ECDH(), peer), enc, public, info)
-    return enc + AESGCM(key).encrypt(nonce, plaintext, aad)
+    return enc + AESGCM(key).encrypt(nonce, bytes(plaintext), aad)
     yield
 
 

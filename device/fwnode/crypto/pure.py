@@ -69,8 +69,12 @@ def nonces(d: int, digest: bytes):
 
 def sign(private: bytes, message: bytes):
     """Generator: return r || s, 64 bytes; ECDSA with SHA-256, nonce of RFC 6979."""
+    return (yield from sign_digest(private, sha256(message)))
+
+
+def sign_digest(private: bytes, digest: bytes):
+    """Generator: `sign` for what has this SHA-256."""
     d = scalar(private)
-    digest = sha256(message)
     z = int.from_bytes(digest, "big")
     g = yield from _generator()
     for k in nonces(d, digest):
@@ -153,7 +157,10 @@ def seal_with(e: int, public: bytes, info: bytes, aad: bytes, plaintext: bytes):
         x, y = yield from ladder.multiply(e, x, y)
     enc = encode(*q)
     key, nonce = key_schedule(x.to_bytes(32, "big"), enc, public, info)
-    return enc + Gcm(key).seal(nonce, aad, plaintext)
+    box = bytearray(ENC + len(plaintext) + TAG)
+    box[:ENC] = enc
+    Gcm(key).seal_into(memoryview(box)[ENC:], nonce, aad, plaintext)
+    return bytes(box)
 
 
 def unseal(private: bytes, info: bytes, aad: bytes, sealed: bytes):

@@ -6,10 +6,10 @@ from fwnode.compat import const
 from fwnode.net import NetError
 from fwnode.net.tcp import close, connect, readinto
 
-MAX_LINE = const(512)
+_MAX_LINE = const(512)
 MAX_HEADERS = const(32)
-CHUNK = const(1024)
-ROOM_TRIES = const(10)
+_CHUNK = const(1024)
+_ROOM_TRIES = const(10)
 ROOM_PAUSE_S = 0.1
 PATH = "/fwchain"
 
@@ -37,8 +37,8 @@ def split_url(url: str) -> tuple:
 
 async def _line(reader) -> bytes:  # type: ignore[no-untyped-def]
     line = await reader.readline()
-    if len(line) > MAX_LINE:
-        raise BadHttp("http: line of {} bytes, limit {}".format(len(line), MAX_LINE), 431)
+    if len(line) > _MAX_LINE:
+        raise BadHttp("http: line of {} bytes, limit {}".format(len(line), _MAX_LINE), 431)
     if not line.endswith(b"\n"):
         raise BadHttp("http: the connection ended in the middle of the head")
     return line.strip()
@@ -69,22 +69,22 @@ def content_length(headers: dict, limit: int) -> int:
     return int(text)
 
 
-async def read_body(reader, size: int) -> bytes:  # type: ignore[no-untyped-def]
+async def read_body(reader, size: int) -> bytearray:  # type: ignore[no-untyped-def]
     """Exactly `size` bytes; raises BadHttp when the stream ends before."""
     body = await _room(size)
     view = memoryview(body)
     at = 0
     while at < size:
-        count = await readinto(reader, view[at : at + CHUNK])
+        count = await readinto(reader, view[at : at + _CHUNK])
         if not count:
             raise BadHttp("http: body ended after {} of {} bytes".format(at, size))
         at += count
-    return bytes(body)
+    return body
 
 
 async def _room(size: int) -> bytearray:
     """A buffer; one that a heap in pieces has no room for may fit when somebody's elliptic curve is through."""
-    for _ in range(ROOM_TRIES):
+    for _ in range(_ROOM_TRIES):
         try:
             return bytearray(size)
         except MemoryError:
@@ -112,11 +112,11 @@ async def _request(url, method, head, body, local, timeout_ms):  # type: ignore[
 async def _send(writer, body) -> None:  # type: ignore[no-untyped-def]
     """Send bytes, or a file that is given as (path, size), without holding it whole."""
     if isinstance(body, tuple):
-        chunk = memoryview(bytearray(CHUNK))
+        chunk = memoryview(bytearray(_CHUNK))
         with open(body[0], "rb") as file:
             left = body[1]
             while left:
-                count = file.readinto(chunk[: min(CHUNK, left)])
+                count = file.readinto(chunk[: min(_CHUNK, left)])
                 if not count:
                     raise NetError("{}: shorter than {} bytes".format(*body))
                 writer.write(bytes(chunk[:count]))
@@ -174,9 +174,9 @@ async def fetch(url, on_data, start=None, end=None, limit=1 << 30, local=None, t
         size = content_length(headers, limit)
         if start is not None and size != end - start:
             raise BadHttp("{}: {} bytes of a range of {}".format(url, size, end - start))
-        view = memoryview(bytearray(CHUNK))
+        view = memoryview(bytearray(_CHUNK))
         while size:
-            count = await _bounded(readinto(reader, view[: min(CHUNK, size)]), url, timeout_ms)
+            count = await _bounded(readinto(reader, view[: min(_CHUNK, size)]), url, timeout_ms)
             if not count:
                 raise NetError("{}: ended {} bytes early".format(url, size))
             size -= count

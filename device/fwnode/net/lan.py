@@ -13,10 +13,10 @@ from fwnode.net import NetError
 from fwnode.net.tcp import address
 
 MAX_DATAGRAM = const(1200)
-REPEATS = const(3)
-SEEN = const(64)  # datagrams remembered, so that repeats cost one hash
+_REPEATS = const(3)
+_SEEN = const(64)  # datagrams remembered, so that repeats cost one hash
 DIGEST = const(8)  # bytes of each one's hash
-REPEAT_MS = const(60)
+_REPEAT_MS = const(60)
 IP_MULTICAST_IF = const(32)  # Linux's number; only loopback needs it
 
 if MICROPYTHON:
@@ -52,7 +52,7 @@ class Lan:
         """Open both sockets; raises NetError."""
         self.group = _where(group, port)
         self.dropped = 0
-        self._seen = bytearray(DIGEST * SEEN)
+        self._seen = bytearray(DIGEST * _SEEN)
         self._next = 0
         self._room: bytearray | None = bytearray(MAX_DATAGRAM + 1)
         interface = _packed("127.0.0.1" if local and local.startswith("127.") else local or "0.0.0.0")
@@ -80,9 +80,9 @@ class Lan:
         """Send `data` three times; raises NetError when it is larger than a datagram may be."""
         if len(data) > MAX_DATAGRAM:
             raise NetError("broadcast: {} bytes, limit {}".format(len(data), MAX_DATAGRAM))
-        for turn in range(REPEATS):
+        for turn in range(_REPEATS):
             if turn:
-                await asyncio.sleep(REPEAT_MS / 1000)
+                await asyncio.sleep(_REPEAT_MS / 1000)
             try:
                 self._out.sendto(data, self.group)
             except OSError:
@@ -102,7 +102,7 @@ class Lan:
                 continue
             except MemoryError:
                 self.dropped += 1
-                await asyncio.sleep(REPEAT_MS / 1000)  # it is sent three times
+                await asyncio.sleep(_REPEAT_MS / 1000)  # it is sent three times
                 continue
             if len(data) > MAX_DATAGRAM or not data:
                 self.dropped += 1

@@ -10,9 +10,9 @@ from fwnode.net.tcp import address, close, readinto
 PEER_WIRE = const(0x13)
 METHODS = b"GP"  # GET and POST; PUT gets an answer that says no
 MAX_OPEN = const(6)  # a board has about ten sockets in all
-HEAD_TIMEOUT_S = const(5)
+_HEAD_TIMEOUT_S = const(5)
 LINGER_S = 0.2
-LINGER_READS = const(16)
+_LINGER_READS = const(16)
 
 
 class _First:
@@ -78,7 +78,7 @@ class Listener:
     async def _serve(self, reader, writer) -> None:  # type: ignore[no-untyped-def]
         ip = address(writer.get_extra_info("peername"))[0]
         first = bytearray(1)
-        count: int = await asyncio.wait_for(readinto(reader, memoryview(first)), HEAD_TIMEOUT_S)
+        count: int = await asyncio.wait_for(readinto(reader, memoryview(first)), _HEAD_TIMEOUT_S)
         if not count:
             return
         if first[0] == PEER_WIRE:
@@ -87,7 +87,7 @@ class Listener:
         if first[0] not in METHODS:
             return  # such as the obfuscated handshake that some clients try first, and plain BEP 3 a second later
         try:
-            await asyncio.wait_for(self._http(_First(bytes(first), reader), reader, writer, ip), 4 * HEAD_TIMEOUT_S)
+            await asyncio.wait_for(self._http(_First(bytes(first), reader), reader, writer, ip), 4 * _HEAD_TIMEOUT_S)
         except BadHttp as error:
             await answer(writer, error.status, str(error).encode(), "text/plain")
             await _linger(reader)
@@ -111,7 +111,7 @@ async def _linger(reader) -> None:  # type: ignore[no-untyped-def]
     """Read on for a moment: a socket closed over unread bytes resets the connection, and the answer is lost."""
     spare = memoryview(bytearray(256))
     try:
-        for _ in range(LINGER_READS):
+        for _ in range(_LINGER_READS):
             if not await asyncio.wait_for(readinto(reader, spare), LINGER_S):
                 return
     except asyncio.TimeoutError:

@@ -5,10 +5,10 @@ import asyncio
 from fwnode.compat import const, ticks_diff, ticks_ms
 from fwnode.net import NetError
 
-TIMEOUT_MS = const(15000)  # for each network
+_TIMEOUT_MS = const(15000)  # for each network
 
 
-async def connect(networks: list, timeout_ms: int = TIMEOUT_MS) -> tuple:
+async def connect(networks: list, timeout_ms: int = _TIMEOUT_MS) -> tuple:
     """Join the first of `networks` ([name, key] each) that takes us; returns our IPv4 address and the subnet's mask,
     raises NetError.
 

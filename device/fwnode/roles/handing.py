@@ -46,8 +46,8 @@ class Handing:
         sealed = yield from message.unseal(self.me.private, received)
         r = message.next_r(self.r, k + 1)
         if kind == "req_metadata":
-            found = self.own.metainfo if sealed["d"] == self.me.model.encode() else b""
-            data = yield from self._reply("res_metadata", {"m": found, "r": r})
+            known = sealed["d"] == self.me.model.encode()
+            data = yield from self._reply("res_metadata", {"m": self.own.metainfo if known else b"", "r": r})
         else:
             if self.own.verifier is None or not equal(sealed["h"], self.own.verifier):
                 raise Untrusted("unknown-release", "h: not this node's release")

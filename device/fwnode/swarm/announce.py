@@ -8,9 +8,9 @@ from fwnode.swarm import SwarmError
 from fwnode.wire.bencode import decode
 
 MAX_ANSWER = const(2048)
-WANTED = const(30)
-MIN_INTERVAL_S = const(30)
-MAX_INTERVAL_S = const(7200)
+_WANTED = const(30)
+_MIN_INTERVAL_S = const(30)
+_MAX_INTERVAL_S = const(7200)
 
 
 def quote(data: bytes) -> str:
@@ -36,7 +36,7 @@ def parse_peers(value) -> list:  # type: ignore[no-untyped-def]
     else:
         raise SwarmError("tracker: peers of no known form")
     kept = []  # type: list
-    for ip, port in rows[:WANTED]:
+    for ip, port in rows[:_WANTED]:
         parts = ip.split(".")
         if len(parts) != 4 or not all(part.isdigit() and int(part) < 256 for part in parts):
             continue
@@ -54,7 +54,7 @@ async def announce(hub, url: str, event: str, timeout_ms: int) -> tuple:  # type
         sum(row[1] for row in hub.stats.values()),
         sum(row[0] for row in hub.stats.values()),
         min(hub.missing * hub.release.piece_length, hub.release.size),
-        WANTED if hub.missing else 0,
+        _WANTED if hub.missing else 0,
     )
     if event:
         query += "&event=" + event
@@ -71,4 +71,4 @@ async def announce(hub, url: str, event: str, timeout_ms: int) -> tuple:  # type
     interval = answer.get("interval", 1800)
     if not isinstance(interval, int):
         raise SwarmError("tracker: interval is no number")
-    return parse_peers(answer.get("peers", b"")), max(MIN_INTERVAL_S, min(MAX_INTERVAL_S, interval))
+    return parse_peers(answer.get("peers", b"")), max(_MIN_INTERVAL_S, min(_MAX_INTERVAL_S, interval))

@@ -5,7 +5,7 @@ import asyncio
 from fwnode.compat import const, forget, ticks_add, ticks_diff, ticks_ms
 from fwnode.errors import FwError
 
-FIRST_RETRY_MS = const(5000)
+_FIRST_RETRY_MS = const(5000)
 
 
 class Announcer:
@@ -17,7 +17,7 @@ class Announcer:
         self.hub = hub
         self.urls = [url for url in urls if url.startswith("http://")]
         self.due = ticks_ms()
-        self.retry_ms = FIRST_RETRY_MS
+        self.retry_ms = _FIRST_RETRY_MS
         self.event = "started"
         self.task: asyncio.Task | None = None
         self.why = "" if self.urls else "no tracker"
@@ -64,7 +64,7 @@ class Announcer:
                     continue
                 self.event = ""
                 self.why = ""
-                self.retry_ms = FIRST_RETRY_MS
+                self.retry_ms = _FIRST_RETRY_MS
                 self.due = ticks_add(ticks_ms(), interval * 1000)
                 self.hub.event("tracker", url=url, peers=len(peers), interval=interval)
                 self.hub.candidates(peers)

@@ -13,11 +13,11 @@ from fwnode.net.lan import Lan
 from fwnode.swarm import SwarmError
 
 GROUP = "239.192.152.143"
-PORT = const(6771)
+_PORT = const(6771)
 INTERVAL_MS = const(300000)
 ANSWER_MS = const(10000)  # newcomers are answered together, at most so often
 ENOUGH = const(4)  # announcements of others after which ours is no longer needed
-MAX_HASHES = const(16)
+_MAX_HASHES = const(16)
 MAX_KNOWN = const(32)
 
 
@@ -41,7 +41,7 @@ def parse(data: bytes) -> tuple:
         value = value.strip()
         if name == b"port" and value.isdigit() and len(value) < 6:
             port = int(value)
-        elif name == b"infohash" and len(value) == 40 and len(hashes) < MAX_HASHES:
+        elif name == b"infohash" and len(value) == 40 and len(hashes) < _MAX_HASHES:
             try:
                 hashes.append(binascii.unhexlify(value))
             except ValueError:
@@ -69,7 +69,7 @@ def beside(node, hub):  # type: ignore[no-untyped-def]
 class LocalDiscovery:
     """Announces `hub`'s release on the local network while it runs, and hands the hub who else announces it."""
 
-    def __init__(self, hub, group: str = GROUP, group_port: int = PORT) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, hub, group: str = GROUP, group_port: int = _PORT) -> None:  # type: ignore[no-untyped-def]
         """Raises SwarmError for a private release, NetError when the socket cannot be had."""
         if hub.release.private:
             raise SwarmError("local discovery: the release is private")

@@ -5,7 +5,7 @@ import asyncio
 from fwnode.compat import const, forget
 from fwnode.errors import FwError
 
-HANDSHAKE_S = const(5)
+_HANDSHAKE_S = const(5)
 PEERING = ("fwnode.swarm.peer", "fwnode.swarm.wire", "fwnode.swarm.streams")  # loaded while somebody is connected
 
 
@@ -40,7 +40,7 @@ class Router:
         from fwnode.swarm.streams import recv_all
 
         view = memoryview(bytearray(wire.HANDSHAKE - 1))
-        await asyncio.wait_for(recv_all(reader, view), HANDSHAKE_S)
+        await asyncio.wait_for(recv_all(reader, view), _HANDSHAKE_S)
         info_hash, theirs = wire.parse_handshake(view)
         hub = self.hubs.get(info_hash)
         if hub:

@@ -10,7 +10,7 @@ from fwnode.compat import const, randbelow, ticks_add, ticks_diff, ticks_ms
 from fwnode.swarm import Buffers, Violation, bitfield
 from fwnode.swarm.announcer import Announcer
 
-MAX_STATS = const(32)
+_MAX_STATS = const(32)
 
 
 class Seeder:
@@ -225,7 +225,7 @@ class Seeder:
         """Count bytes by the peer's address; beyond 32 addresses under `*`."""
         row = self.stats.get(ip)
         if row is None:
-            if len(self.stats) >= MAX_STATS:
+            if len(self.stats) >= _MAX_STATS:
                 ip = "*"
             row = self.stats.setdefault(ip, [0, 0])
         row[0] += down

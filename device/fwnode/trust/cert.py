@@ -2,7 +2,7 @@
 
 from fwnode.crypto import steps
 from fwnode.trust import Untrusted
-from fwnode.trust.document import BYTES, INT, only, signed_bytes, take, take_text
+from fwnode.trust.document import BYTES, INT, only, signed_hash, take, take_text
 from fwnode.wire.bencode import decode_dict, encode
 from fwnode.wire.message import key_id
 
@@ -38,7 +38,7 @@ class Certificate:
         if now is not None and now > self.expires:
             raise Untrusted("expired", "certificate: expired at {}, now {}".format(self.expires, now))
         body = _body(self.model, self.public, self.expires, self.signer)
-        if not (yield from steps.verify(issuer, signed_bytes("cert", body), self.signature)):
+        if not (yield from steps.verify_digest(issuer, signed_hash("cert", body), self.signature)):
             raise Untrusted("certificate", "certificate: the enrolment key's signature is wrong")
 
 
@@ -50,7 +50,7 @@ def issue(enrolment_private: bytes, model: str, public: bytes, expires: int):  #
     """Steps: the encoded certificate of `public` for `model`, signed by an enrolment key."""
     signer = key_id((yield from steps.public_key(enrolment_private)))
     body = _body(model, public, expires, signer)
-    body["sig"] = yield from steps.sign(enrolment_private, signed_bytes("cert", body))
+    body["sig"] = yield from steps.sign_digest(enrolment_private, signed_hash("cert", body))
     data = encode(body)
     Certificate(data)
     return data

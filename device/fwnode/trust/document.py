@@ -2,8 +2,7 @@
 
 from fwnode.crypto import steps
 from fwnode.wire import WireError
-from fwnode.wire.bencode import encode
-from fwnode.wire.message import key_id
+from fwnode.wire.message import digest, key_id
 
 INT = 0
 BYTES = 1
@@ -13,9 +12,9 @@ _KINDS: dict = {INT: int, BYTES: bytes, LIST: list, DICT: dict}
 _NAMES = ("a number", "a string", "a list", "a dictionary")
 
 
-def signed_bytes(kind: str, body: dict) -> bytes:
-    """What is signed: ``fwchain/1 KIND`` NUL body."""
-    return b"fwchain/1 " + kind.encode() + b"\x00" + encode(body)
+def signed_hash(kind: str, body: dict) -> bytes:
+    """SHA-256 of what is signed: ``fwchain/1 KIND`` NUL body."""
+    return digest(b"fwchain/1 " + kind.encode() + b"\x00", body)
 
 
 def take(body: dict, where: str, name: str, kind: int, least: int, most: int):  # type: ignore[no-untyped-def]
@@ -70,7 +69,7 @@ def check_signatures(pairs: list, where: str) -> None:
 
 
 def count_signers(signed: bytes, pairs: list, keys: list, revoked: list, enough: int):  # type: ignore[no-untyped-def]
-    """Steps: how many distinct, unrevoked `keys` signed `signed`; stops counting at `enough`."""
+    """Steps: how many distinct, unrevoked `keys` signed what has the digest `signed`; stops counting at `enough`."""
     valid = 0
     for public in keys:
         if valid >= enough:
@@ -79,7 +78,7 @@ def count_signers(signed: bytes, pairs: list, keys: list, revoked: list, enough:
         if own in revoked:
             continue
         for signer, signature in pairs:
-            if signer == own and (yield from steps.verify(public, signed, signature)):
+            if signer == own and (yield from steps.verify_digest(public, signed, signature)):
                 valid += 1
                 break
     return valid

@@ -75,5 +75,5 @@ def unpack_recalls(told: bytes) -> list:
 
 def _add(pairs: list, signed: bytes, private: bytes):  # type: ignore[no-untyped-def]
     signer = key_id((yield from steps.public_key(private)))
-    signature = yield from steps.sign(private, signed)
+    signature = yield from steps.sign_digest(private, signed)
     return sorted([pair for pair in pairs if pair[0] != signer] + [[signer, signature]])

@@ -5,7 +5,7 @@ statement when a wave stopped by itself.
 """
 
 from fwnode.trust import Untrusted, version
-from fwnode.trust.document import BYTES, INT, LIST, check_signatures, count_signers, only, signed_bytes, take, take_text
+from fwnode.trust.document import BYTES, INT, LIST, check_signatures, count_signers, only, signed_hash, take, take_text
 from fwnode.wire.bencode import decode_dict
 
 MAX_RECALL = 2048
@@ -29,7 +29,7 @@ class Recall:
         self.signatures = take(body, where, "sigs", LIST, 0, 16)
         check_signatures(self.signatures, where)
         del body["sigs"]
-        self.signed = signed_bytes("recall", body)
+        self.signed = signed_hash("recall", body)
 
     def check(self, root):  # type: ignore[no-untyped-def]
         """Steps: whether the vendor recalled it (else the verification nodes did); raises Untrusted when neither."""

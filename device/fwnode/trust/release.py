@@ -6,7 +6,7 @@
 
 import hashlib
 
-from fwnode.crypto import sha256, steps
+from fwnode.crypto import steps
 from fwnode.trust import Untrusted, version
 from fwnode.trust.contents import Contents
 from fwnode.trust.document import (
@@ -18,14 +18,14 @@ from fwnode.trust.document import (
     check_signatures,
     count_signers,
     only,
-    signed_bytes,
+    signed_hash,
     take,
     take_text,
 )
 from fwnode.wire import WireError
-from fwnode.wire.bencode import decode_dict, encode
+from fwnode.wire.bencode import decode_dict, encode, put
 from fwnode.wire.fields import MAX_METAINFO
-from fwnode.wire.message import key_id
+from fwnode.wire.message import digest, key_id
 
 SLOT = "slot"
 PIECE_LENGTH = 32768
@@ -60,10 +60,11 @@ class Release(Contents):
         check_signatures(self.signatures, "M")
         self._statement(self.body)
         info = take(whole, "M", "info", DICT, 1, 8)
-        raw = encode(info)
-        if sha256(raw) != self.info_sha256:
+        if digest(b"", info) != self.info_sha256:
             raise WireError("M: info: its SHA-256 is not the one in release")
-        self.info_hash = hashlib.sha1(raw).digest()
+        info_hash = hashlib.sha1()
+        put(info, info_hash.update)
+        self.info_hash = info_hash.digest()
         self._info(info)
 
     def _statement(self, body: dict) -> None:
@@ -110,7 +111,7 @@ class Release(Contents):
             raise Untrusted("expired", "trust root {}: expired at {}, now {}".format(root.number, root.expires, now))
         keys = root.vendor_keys(self.model)
         need = root.vendor_threshold
-        valid = yield from count_signers(signed_bytes("release", self.body), self.signatures, keys, root.revoked, need)
+        valid = yield from count_signers(signed_hash("release", self.body), self.signatures, keys, root.revoked, need)
         if valid < need:
             raise Untrusted(
                 "unsigned",
@@ -227,7 +228,7 @@ class Builder:
         body["files"] = [list(row) for row in files]
         body["size"] = self._size
         body["verifier"] = self._whole.digest()
-        body["info"] = sha256(encode(info))
+        body["info"] = digest(b"", info)
         whole = {"info": info, "release": body, "release-sigs": []}
         if statement["trackers"]:
             whole["announce"] = statement["trackers"][0]
@@ -242,7 +243,7 @@ def sign(metainfo: bytes, vendor_private: bytes):  # type: ignore[no-untyped-def
     """Steps: M with the signature of one more vendor key (the same key's earlier one replaced)."""
     release = Release(metainfo)
     signer = key_id((yield from steps.public_key(vendor_private)))
-    signature = yield from steps.sign(vendor_private, signed_bytes("release", release.body))
+    signature = yield from steps.sign_digest(vendor_private, signed_hash("release", release.body))
     whole = decode_dict(metainfo, "M", MAX_METAINFO)
     kept = [pair for pair in release.signatures if pair[0] != signer]
     whole["release-sigs"] = sorted(kept + [[signer, signature]])

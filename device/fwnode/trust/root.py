@@ -15,7 +15,7 @@ from fwnode.trust.document import (
     check_signatures,
     count_signers,
     only,
-    signed_bytes,
+    signed_hash,
     take,
 )
 from fwnode.wire import WireError
@@ -65,7 +65,7 @@ class Root:
         self.signatures = take(body, where, "signatures", LIST, 0, 2 * MAX_KEYS)
         check_signatures(self.signatures, where)
         del body["signatures"]
-        self.signed = signed_bytes("root", body)
+        self.signed = signed_hash("root", body)
         self.hash = sha256(self.signed)
 
     @staticmethod
@@ -128,11 +128,11 @@ class Root:
 
 def build(body: dict, privates: list):  # type: ignore[no-untyped-def]
     """Steps: the encoded root of `body` (all FIELDS but `signatures`), signed by each of `privates`."""
-    signed = signed_bytes("root", body)
+    signed = signed_hash("root", body)
     pairs = []
     for private in privates:
         signer = key_id((yield from steps.public_key(private)))
-        pairs.append([signer, (yield from steps.sign(private, signed))])
+        pairs.append([signer, (yield from steps.sign_digest(private, signed))])
     whole = dict(body)
     whole["signatures"] = pairs
     data = encode(whole)

@@ -8,7 +8,7 @@ from fwnode.compat import const
 from fwnode.update.otadata import ABORTED, NEW, PENDING, VALID
 from fwnode.update.stream import folder_of
 
-TRIES = const(2)  # boots of a trial
+_TRIES = const(2)  # boots of a trial
 
 
 def active(keys, root: str) -> str:  # type: ignore[no-untyped-def]
@@ -65,4 +65,4 @@ def switch(boot, release) -> None:  # type: ignore[no-untyped-def]
         return
     keys.put("fold", bytes([VALID, 0]) + running + running)
     trial.arm(boot, place, release)
-    keys.put("fold", bytes([NEW, TRIES]) + name + running)
+    keys.put("fold", bytes([NEW, _TRIES]) + name + running)

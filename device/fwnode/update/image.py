@@ -11,8 +11,8 @@ from fwnode.compat import const
 from fwnode.update import ImageError
 
 MAGIC = const(0xE9)
-HEADER = const(24)
-MAX_SEGMENTS = const(16)
+_HEADER = const(24)
+_MAX_SEGMENTS = const(16)
 HEAD = const(288)  # header, first segment's header, application description
 DIGEST = const(32)
 _TABLE_AT = (0x8000, 0x7000)  # the partition table, in a file that starts at 0x0 or at 0x1000 of the flash
@@ -53,8 +53,8 @@ def check_first(buf, chip=None) -> Image:  # type: ignore[no-untyped-def]
         raise _full_flash("it starts with 0xff: erased, or a full flash image from address 0")
     if buf[0] != MAGIC:
         raise ImageError("image: magic: 0x{:02x}, expected 0x{:02x}".format(buf[0], MAGIC))
-    if not 1 <= buf[1] <= MAX_SEGMENTS:
-        raise ImageError("image: segments: {}, limit 1 to {}".format(buf[1], MAX_SEGMENTS))
+    if not 1 <= buf[1] <= _MAX_SEGMENTS:
+        raise ImageError("image: segments: {}, limit 1 to {}".format(buf[1], _MAX_SEGMENTS))
     found = Image(buf)
     if chip is not None and found.chip != chip:
         raise ImageError("image: chip id: {}, this board has {}".format(found.chip, chip))
@@ -87,7 +87,7 @@ def measure(readinto, limit: int, chip=None) -> Image:  # type: ignore[no-untype
                 if pair[0] == 0xAA and pair[1] == 0x50:
                     raise _full_flash("partition table at 0x{:x}".format(at))
         raise
-    at = HEADER
+    at = _HEADER
     header = memoryview(head)[:8]
     for index in range(found.segment_count):
         if at + 8 > limit:

@@ -7,12 +7,12 @@ step  what is written                                a cut before its end
 ====  =============================================  ====================================================
 1     file ``pending.m`` (M), before any erase       nothing begun
 2     the target slot, sector by sector              the old release boots; what is there is hashed, kept
-3     NVS ``pend``, stage ARMED                      as 2: all is there, `finish` runs again
+3     NVS ``pend``, stage _ARMED                      as 2: all is there, `finish` runs again
 4     otadata, by ``set_boot`` (or NVS ``fold``)     the old release boots, otadata tells of no trial: as 3
 5     the boot loader turns NEW into PENDING         a damaged entry: the old release boots, as 3
-6     ``pend`` stage BOOTED, first thing in a boot   still a trial; the next reset rolls it back
+6     ``pend`` stage _BOOTED, first thing in a boot   still a trial; the next reset rolls it back
 7     ``mark_app_valid_cancel_rollback``             rolled back, blamed on power: tried again later
-8     ``old`` and ``run``                            otadata is VALID, ``pend`` BOOTED: 8 to 12 run again
+8     ``old`` and ``run``                            otadata is VALID, ``pend`` _BOOTED: 8 to 12 run again
 9     ``floor``                                      as 8
 10    ``pending.m`` renamed ``running.m``            as 8
 11    failures forgotten, old folders removed        as 8
@@ -22,7 +22,7 @@ step  what is written                                a cut before its end
 A release of path files alone has a folder for its slot, and the record ``fold`` with `device/boot.py` for otadata
 and boot loader (`folders`); its steps are the same.
 
-Rolled back (the old release runs though ``pend`` is ARMED or BOOTED): the failure is noted by setting numbers,
+Rolled back (the old release runs though ``pend`` is _ARMED or _BOOTED): the failure is noted by setting numbers,
 not by adding to them, then ``pend`` becomes FAILED, which stays until the outcome was told.
 """
 
@@ -35,10 +35,10 @@ from fwnode.update.failures import Failures
 from fwnode.update.files import remove_tree
 from fwnode.update.stream import folder_of
 
-ARMED = const(1)
-BOOTED = const(2)
+_ARMED = const(1)
+_BOOTED = const(2)
 FAILED = const(3)
-MAX_ARMED = const(4)  # switches that came to nothing without a trace, until that counts as a failure
+_MAX_ARMED = const(4)  # switches that came to nothing without a trace, until that counts as a failure
 
 
 def check(boot):  # type: ignore[no-untyped-def]
@@ -120,20 +120,20 @@ def arm(boot, place: bytes, release) -> None:  # type: ignore[no-untyped-def]
     row = Failures(boot.keys).find(release.verifier)
     last = boot.keys.record("pend")
     pend = record_of(place, release)
-    pend["s"] = ARMED
+    pend["s"] = _ARMED
     pend["w"] = b""  # why it failed
     pend["n"] = row[1] + 1  # the number of this try
     pend["c"] = row[2]  # crashes before
     pend["a"] = 1  # times armed in this try
-    if last and last["h"] == release.verifier and last["s"] == ARMED:
+    if last and last["h"] == release.verifier and last["s"] == _ARMED:
         pend["a"] += last["a"]
     boot.keys.put_record("pend", pend)
 
 
 def _booted(boot, pend: dict) -> None:  # type: ignore[no-untyped-def]
     boot.trial = True
-    if pend["s"] == ARMED:
-        pend["s"] = BOOTED
+    if pend["s"] == _ARMED:
+        pend["s"] = _BOOTED
         boot.keys.put_record("pend", pend)
     elif _state(boot, pend) == otadata.VALID:
         settle(boot, pend)  # a cut fell between the confirmation and what follows from it
@@ -200,9 +200,9 @@ def _not_booted(boot, pend: dict) -> None:  # type: ignore[no-untyped-def]
     """The installed release does not run: rolled back, not startable, or never switched to."""
     state = _state(boot, pend)
     reason = pend["w"].decode()
-    if pend["s"] == BOOTED or state in (otadata.ABORTED, otadata.INVALID):
+    if pend["s"] == _BOOTED or state in (otadata.ABORTED, otadata.INVALID):
         reason = reason or ("power" if _lost_power(boot) else "crash")
-    elif state in (otadata.NEW, otadata.PENDING) or pend["a"] >= MAX_ARMED:
+    elif state in (otadata.NEW, otadata.PENDING) or pend["a"] >= _MAX_ARMED:
         reason = "image"  # the boot loader did not start what had been verified: flash or power
     else:
         return  # cut before the switch

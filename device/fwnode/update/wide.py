@@ -12,10 +12,10 @@ from fwnode.update import StorageError
 from fwnode.update.slots import SECTOR, flash_error
 
 BLOCK = const(65536)
-SPARE = const(65536)  # bytes that must be free besides: what a check and a download take
+_SPARE = const(65536)  # bytes that must be free besides: what a check and a download take
 
 
-def ones(spare: int = SPARE):  # type: ignore[no-untyped-def]
+def ones(spare: int = _SPARE):  # type: ignore[no-untyped-def]
     """The buffer of ones, or None where memory does not allow it."""
     gc.collect()
     if MICROPYTHON and gc.mem_free() < BLOCK + spare:

@@ -7,14 +7,18 @@ from fwnode.compat import const
 from fwnode.wire.errors import WireError
 
 MAX_DEPTH = const(6)
-MAX_DIGITS = const(20)  # 2^64 has twenty
+_MAX_DIGITS = const(20)  # 2^64 has twenty
 
 
 def encode(value: object) -> bytes:
     """The canonical bencoding of int, bytes, str (as UTF-8), list, tuple or dict; raises WireError on anything else."""
-    out = bytearray()
-    put(value, out.extend)
-    return bytes(out)
+    parts = []  # type: list
+
+    def keep(part) -> None:  # type: ignore[no-untyped-def]
+        parts.append(part if isinstance(part, bytes) else bytes(part))
+
+    put(value, keep)
+    return b"".join(parts)
 
 
 def size(value: object) -> int:
@@ -54,32 +58,34 @@ def put(value, write) -> None:  # type: ignore[no-untyped-def]
         raise WireError("bencode: {} has no encoding".format(type(value)))
 
 
-def decode(data: bytes, strict: bool = True) -> object:
+def decode(data: bytes, strict: bool = True, view: str = "") -> object:
     """The value of exactly `data`; raises WireError with the offset of what is wrong.
 
-    With `strict` false, dictionary keys may be out of order (foreign trackers send such), never twice.
+    With `strict` false, dictionary keys may be out of order (foreign trackers send such), never twice. A string under
+    the key `view` is not copied out of `data`: it comes as a memoryview.
     """
-    decoder = _Decoder(data, strict)
+    decoder = _Decoder(data, strict, view)
     value = decoder.value(0)
     if decoder.at != len(data):
         raise WireError("bencode: {} bytes after the end, at {}".format(len(data) - decoder.at, decoder.at))
     return value
 
 
-def decode_dict(data: bytes, name: str, limit: int) -> dict:
-    """Decode a dictionary of at most `limit` bytes; `name` says in errors what it is."""
+def decode_dict(data: bytes, name: str, limit: int, view: str = "") -> dict:
+    """Decode a dictionary of at most `limit` bytes; `name` says in errors what it is; `view` as in `decode`."""
     if len(data) > limit:
         raise WireError("{}: {} bytes, limit {}".format(name, len(data), limit))
-    value = decode(data)
+    value = decode(data, True, view)
     if not isinstance(value, dict):
         raise WireError("{}: a dictionary expected, got {}".format(name, type(value).__name__))
     return value
 
 
 class _Decoder:
-    def __init__(self, data: bytes, strict: bool) -> None:
+    def __init__(self, data: bytes, strict: bool, view: str) -> None:
         self.data = data
         self.strict = strict
+        self.view = view
         self.at = 0
 
     def fail(self, what: str) -> WireError:
@@ -88,9 +94,7 @@ class _Decoder:
     def value(self, depth: int):  # type: ignore[no-untyped-def]
         if depth > MAX_DEPTH:
             raise self.fail("nested deeper than {}".format(MAX_DEPTH))
-        if self.at >= len(self.data):
-            raise self.fail("data ends where a value is expected")
-        first = self.data[self.at]
+        first = self.first()
         if first == 0x69:  # i
             self.at += 1
             return self.number(0x65)
@@ -102,15 +106,20 @@ class _Decoder:
             return self.dict(depth)
         raise self.fail("byte 0x{:02x} starts no value".format(first))
 
+    def first(self) -> int:
+        if self.at >= len(self.data):
+            raise self.fail("data ends where a value is expected")
+        return self.data[self.at]
+
     def number(self, end: int) -> int:
         start = self.at
         data = self.data
-        limit = min(len(data), start + MAX_DIGITS + 2)
+        limit = min(len(data), start + _MAX_DIGITS + 2)
         at = start
         while at < limit and data[at] != end:
             at += 1
         if at == limit:
-            raise self.fail("number without an end within {} digits".format(MAX_DIGITS))
+            raise self.fail("number without an end within {} digits".format(_MAX_DIGITS))
         digits = bytes(data[start:at])
         self.at = at + 1
         body = digits[1:] if digits[:1] == b"-" and end == 0x65 else digits
@@ -119,12 +128,14 @@ class _Decoder:
             raise self.fail("number {!r} is not canonical".format(digits))
         return int(digits)
 
-    def string(self) -> bytes:
+    def string(self, view: bool = False):  # type: ignore[no-untyped-def]
         size = self.number(0x3A)
         end = self.at + size
         if end > len(self.data):
             raise self.fail("string of {} bytes runs past the end".format(size))
-        value = bytes(self.data[self.at : end])
+        value = memoryview(self.data)[self.at : end]
+        if not view:
+            value = bytes(value)
         self.at = end
         return value
 
@@ -149,7 +160,10 @@ class _Decoder:
             key = self.key(raw)
             if key in items:
                 raise self.fail("dictionary key {!r} twice".format(raw))
-            items[key] = self.value(depth + 1)
+            if key == self.view and 0x30 <= self.first() <= 0x39:
+                items[key] = self.string(True)
+            else:
+                items[key] = self.value(depth + 1)
         return items
 
     def key(self, raw: bytes) -> str:

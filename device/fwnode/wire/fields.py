@@ -79,7 +79,7 @@ def check_value(name: str, value: object) -> None:
         if not low <= value <= high:
             raise WireError("{}: {} is outside {} to {}".format(name, value, low, high))
         return
-    if not isinstance(value, dict if kind == "dict" else bytes):
+    if not isinstance(value, dict if kind == "dict" else (bytes, bytearray, memoryview)):
         raise WireError("{}: {} expected".format(name, "a dictionary" if kind == "dict" else "a string"))
     if not low <= len(value) <= high:
         raise WireError("{}: {} bytes or entries, limits {} to {}".format(name, len(value), low, high))

@@ -5,8 +5,10 @@
 What does elliptic curves is a generator of steps (see fwnode.crypto.steps).
 """
 
+import hashlib
+
 from fwnode.crypto import InvalidBox, sha256, steps
-from fwnode.wire.bencode import decode_dict, encode
+from fwnode.wire.bencode import decode_dict, encode, put
 from fwnode.wire.errors import WireError
 from fwnode.wire.fields import ENVELOPE, MAX_MESSAGE, R_SPAN, check_shape, shape
 
@@ -39,13 +41,29 @@ def kind_of(message: dict) -> str:
     return message["t"].decode()
 
 
-def _without(message: dict, *names: str) -> bytes:
-    return encode({key: value for key, value in message.items() if key not in names})
+def digest(prefix: bytes, body) -> bytes:  # type: ignore[no-untyped-def]
+    """SHA-256 of `prefix` and the encoding of `body`, which is hashed part by part and never held whole."""
+    whole = hashlib.sha256(prefix)
+    put(body, whole.update)
+    return whole.digest()
+
+
+def _without(message: dict, *names: str) -> dict:
+    return {key: value for key, value in message.items() if key not in names}
+
+
+def _signed(message: dict) -> bytes:
+    """The digest that `sig` signs."""
+    return digest(SIGN_PREFIX, _without(message, "sig"))
+
+
+def _aad(message: dict) -> bytes:
+    return encode(_without(message, "box", "sig"))
 
 
 def sign(private: bytes, message: dict):  # type: ignore[no-untyped-def]
     """Steps: put `sig` into the message and return it encoded; raises WireError when it breaks its type's limits."""
-    message["sig"] = yield from steps.sign(private, SIGN_PREFIX + _without(message, "sig"))
+    message["sig"] = yield from steps.sign_digest(private, _signed(message))
     _check(message)
     data = encode(message)
     if len(data) > MAX_MESSAGE:
@@ -54,16 +72,20 @@ def sign(private: bytes, message: dict):  # type: ignore[no-untyped-def]
 
 
 def seal(public: bytes, message: dict, sealed: dict):  # type: ignore[no-untyped-def]
-    """Steps: put `sealed` into the message's box for the owner of `public`."""
+    """Steps: put `sealed`, which is emptied, into the message's box for the owner of `public`."""
     kind = message["t"]
     _, _, must, may = shape(kind.decode())
     check_shape(sealed, must, may, "box")
-    message["box"] = yield from steps.seal(public, INFO_PREFIX + kind, _without(message, "box", "sig"), encode(sealed))
+    plain = encode(sealed)
+    sealed.clear()  # M would be held twice
+    message["box"] = yield from steps.seal(public, INFO_PREFIX + kind, _aad(message), plain)
 
 
 def parse(data: bytes) -> dict:
-    """The message in `data`, its shape checked, its signature not; raises WireError."""
-    message = decode_dict(data, "message", MAX_MESSAGE)
+    """The message in `data`, its shape checked, its signature not; raises WireError. Its box stays where it is, in
+    `data`: a memoryview.
+    """
+    message = decode_dict(data, "message", MAX_MESSAGE, "box")
     _check(message)
     return message
 
@@ -87,13 +109,13 @@ def _check(message: dict) -> None:
 
 def verify(message: dict, public: bytes):  # type: ignore[no-untyped-def]
     """Steps: whether `sig` is the signature of the owner of `public`; raises InvalidKey."""
-    return (yield from steps.verify(public, SIGN_PREFIX + _without(message, "sig"), message["sig"]))
+    return (yield from steps.verify_digest(public, _signed(message), message["sig"]))
 
 
 def unseal(private: bytes, message: dict):  # type: ignore[no-untyped-def]
     """Steps: the sealed fields, their shape checked, r equal to the clear one; raises InvalidBox or WireError."""
     kind = message["t"]
-    plain = yield from steps.unseal(private, INFO_PREFIX + kind, _without(message, "box", "sig"), message["box"])
+    plain = yield from steps.unseal(private, INFO_PREFIX + kind, _aad(message), message["box"])
     sealed = decode_dict(plain, "box", MAX_MESSAGE)
     _, _, must, may = shape(kind.decode())
     check_shape(sealed, must, may, "box")
