@@ -3,8 +3,11 @@
 from os import urandom
 
 from fwnode import crypto
+from fwnode.compat import run
 from fwnode.crypto import InvalidBox, InvalidKey, steps
 from fwnode.errors import FwError
+from fwnode.wire.bencode import encode
+from fwnode.wire.message import digest as digest_of
 from support import raises
 
 P = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
@@ -294,6 +297,24 @@ def test_tasks_that_run_interleaved():
     assert got[7] is False
     assert crypto.unseal(other, b"i", b"a", got[8]) == b"q"
     assert got[9] == b"p"
+
+
+def test_what_is_signed_may_be_given_by_its_digest():
+    key, public = _pair()
+    digest = crypto.sha256(b"sample")
+    signature = run(steps.sign_digest(key, digest))
+    assert signature == crypto.sign(key, b"sample")
+    assert crypto.verify(public, b"sample", signature) and run(steps.verify_digest(public, digest, signature))
+    assert not run(steps.verify_digest(public, crypto.sha256(b"simple"), signature))
+    for malformed in (signature[:-1], signature + b"\0", bytes(64)):
+        assert run(steps.verify_digest(public, digest, malformed)) is False
+    raises(InvalidKey, run, steps.verify_digest(public[:-1], digest, signature))
+    raises(InvalidKey, run, steps.sign_digest(bytes(32), digest))
+
+
+def test_a_document_is_hashed_part_by_part_as_it_is_encoded():
+    body = {"b": [1, b"two", {"c": b"3" * 300}], "a": memoryview(b"view"), "t": "text"}
+    assert digest_of(b"prefix", body) == crypto.sha256(b"prefix" + encode(body))
 
 
 def test_digests():

@@ -3,7 +3,7 @@
 import hashlib
 
 from fwnode import crypto
-from fwnode.trust import Untrusted, cert, release, root, version
+from fwnode.trust import Untrusted, cert, making, release, root, version
 from fwnode.wire import WireError
 from fwnode.wire.bencode import decode, encode
 from fwnode.wire.message import key_id
@@ -105,7 +105,7 @@ def test_certificates_are_bound_to_model_key_and_time():
 
 
 def made(sizes=(100_000,), signers=(ONE,), **changes):
-    builder = release.Builder()
+    builder = making.Builder()
     files = []
     for index, size in enumerate(sizes):
         for at in range(0, size, 1000):
@@ -124,7 +124,7 @@ def made(sizes=(100_000,), signers=(ONE,), **changes):
     statement.update(changes)
     metainfo = builder.finish(statement, files)
     for signer in signers:
-        metainfo = run(release.sign(metainfo, signer))
+        metainfo = run(making.sign(metainfo, signer))
     return metainfo
 
 
@@ -142,7 +142,7 @@ def test_a_release_says_what_it_was_built_from():
 
 
 def test_pieces_do_not_depend_on_how_the_bytes_came():
-    parts = release.Builder()
+    parts = making.Builder()
     for at in range(0, 100_000, 777):
         parts.update(b"\x01" * min(777, 100_000 - at))
     whole = release.Release(made(signers=()))

@@ -53,6 +53,22 @@ def test_lenient_decoding_takes_unsorted_keys_but_no_doubles():
     raises(WireError, decode, b"d1:bi1e1:ai2e1:bi3ee", False)
 
 
+def test_a_string_under_the_key_of_the_view_stays_where_it_is():
+    data = bytearray(encode({"a": b"1", "box": b"sealed", "c": [b"2"]}))
+    found = decode(data, view="box")
+    assert isinstance(found["box"], memoryview) and isinstance(found["a"], bytes)
+    assert encode(found) == data
+    data[bytes(data).find(b"sealed")] ^= 0x20
+    assert bytes(found["box"]) == b"Sealed"
+    for data, reason in (
+        (b"d3:box", "data ends"),
+        (b"d3:box8:sealede", "runs past the end"),
+        (b"d3:box3", "number without an end"),
+    ):
+        assert reason in str(raises(WireError, decode, data, True, "box")), data
+    assert decode(b"d3:boxi1ee", view="box") == {"box": 1}
+
+
 def test_decode_dict_names_the_thing_and_the_limit():
     assert "demo: 4 bytes, limit 3" in str(raises(WireError, decode_dict, b"d1:a", "demo", 3))
     assert "demo: a dictionary" in str(raises(WireError, decode_dict, b"le", "demo", 3))

@@ -21,7 +21,7 @@ from fwchain.verification.tickets import TicketKeys
 from fwnode import crypto
 from fwnode.compat import run
 from fwnode.errors import FwError
-from fwnode.trust import cert, release, root, version
+from fwnode.trust import cert, making, release, root, version
 
 MODEL = "thermometer"
 NET = hashlib.sha256(b"genesis of the tests").digest()[:8]
@@ -29,7 +29,7 @@ NET = hashlib.sha256(b"genesis of the tests").digest()[:8]
 
 def make_release(number: str, firmware: bytes, vendor: bytes, **changes: Any) -> bytes:
     """A signed M of one slot image."""
-    builder = release.Builder()
+    builder = making.Builder()
     builder.update(firmware)
     now = int(time.time())
     statement: dict[str, Any] = {
@@ -44,7 +44,7 @@ def make_release(number: str, firmware: bytes, vendor: bytes, **changes: Any) ->
     }
     statement.update(changes)
     metainfo = builder.finish(statement, [("firmware.bin", release.SLOT, len(firmware))])
-    return run(release.sign(metainfo, vendor))
+    return run(making.sign(metainfo, vendor))
 
 
 class Releases:

@@ -27,7 +27,7 @@ def test_c2_2_a_tampered_board_is_repaired_by_its_fellows(tmp_path: Path) -> Non
 
 
 def test_c2_3_and_c2_1_news_spreads_without_a_verification_node(tmp_path: Path) -> None:
-    with Fleet(tmp_path) as fleet:
+    with Fleet(tmp_path, confirmations=1) as fleet:
         old = fleet.release("1.0.0")
         fleet.publish(old)
         first, asker, answerer = [fleet.board(old, **SELDOM) for _ in range(3)]

@@ -16,7 +16,7 @@ from fwchain.flashing import mpy
 from fwchain.vendor import build
 from fwchain.vendor.publish import publish
 from fwnode.compat import run
-from fwnode.trust import release as release_
+from fwnode.trust import making
 from fwnode.trust.release import Release
 
 HEAP = 288 * 1024  # bytecode from files takes more of the 64-bit port than in a slot, where it runs in place
@@ -38,7 +38,7 @@ def files_release(fleet: Fleet, version: str, page: str, wanted: str | None = No
     statement = build.Statement(
         MODEL, "virtual", version, issued=now - 5, expires=now + DAY_S, epoch=1, node_url=fleet.config.url
     )
-    made = run(release_.sign(build.metainfo(statement, files), fleet.network.private("vendor")))
+    made = run(making.sign(build.metainfo(statement, files), fleet.network.private("vendor")))
     paths = []
     for name, _, content in files:
         path = fleet.folder / version / name

@@ -24,8 +24,8 @@ from fwchain.vendor import build, firmware
 from fwchain.vendor.publish import publish
 from fwchain.verification.releases import ReleaseStore
 from fwnode.compat import run
-from fwnode.trust import release as release_
-from fwnode.trust.release import Release
+from fwnode.trust import making
+from fwnode.trust.release import SLOT, Release
 
 MODEL = "thermometer"
 WAIT_S = 60.0
@@ -188,17 +188,17 @@ class Fleet:
         now = int(time.time())
         values = {"issued": now - 5, "expires": now + DAY_S, "epoch": 1, "node_url": self.config.url, **statement}
         metainfo = build.metainfo(build.Statement(MODEL, "virtual", version, **values), [("fw.bin", "slot", image)])
-        return Update(Release(run(release_.sign(metainfo, self.network.private("vendor")))), image)
+        return Update(Release(run(making.sign(metainfo, self.network.private("vendor")))), image)
 
     def sign_anything(self, version: str, content: bytes, **statement: Any) -> Update:
         """A signed release of any bytes, also of those that the vendor's tools refuse."""
         now = int(time.time())
         body = {"model": MODEL, "platform": "virtual", "version": version, "issued": now - 5, "expires": now + DAY_S}
         body |= {"epoch": 1, "trackers": [], "web-seeds": [], **statement}
-        builder = release_.Builder()
+        builder = making.Builder()
         builder.update(content)
-        metainfo = builder.finish(body, [("fw.bin", release_.SLOT, len(content))])
-        return Update(Release(run(release_.sign(metainfo, self.network.private("vendor")))), content)
+        metainfo = builder.finish(body, [("fw.bin", SLOT, len(content))])
+        return Update(Release(run(making.sign(metainfo, self.network.private("vendor")))), content)
 
     def smuggle(self, update: Update) -> None:
         """Put a release into the node's store past every check, as one who broke into it would; it offers it then."""

@@ -27,9 +27,8 @@ from fwnode.compat import run
 from fwnode.roles.identity import Counters, Identity
 from fwnode.roles.log import verification_log
 from fwnode.roles.request import Request
-from fwnode.trust import cert
-from fwnode.trust import release as release_
-from fwnode.trust.release import Release
+from fwnode.trust import cert, making
+from fwnode.trust.release import SLOT, Release
 
 MODEL = "thermometer"
 DAY_S = 86400
@@ -111,11 +110,11 @@ class Site:
         """M of `content` as it is: a vendor's tools would refuse some of what is signed here."""
         now = int(time.time())
         values = {"issued": now - 10, "expires": now + DAY_S, "epoch": 0, "trackers": [], "web-seeds": []}
-        builder = release_.Builder()
+        builder = making.Builder()
         builder.update(content)
         body = {"model": MODEL, "platform": "virtual", "version": version, **values, **statement}
-        metainfo = builder.finish(body, [(name or build.default_name(MODEL, version), release_.SLOT, len(content))])
-        return Release(run(release_.sign(metainfo, self.net.private("vendor"))) if signed else metainfo)
+        metainfo = builder.finish(body, [(name or build.default_name(MODEL, version), SLOT, len(content))])
+        return Release(run(making.sign(metainfo, self.net.private("vendor"))) if signed else metainfo)
 
     def publish(self, release: Release, body: bytes) -> Answer:
         """The vendor's upload: M, then `body`."""

@@ -17,7 +17,7 @@ from fwchain.chainstore.audit import verify_chain
 from fwnode import crypto
 from fwnode.chain import ChainError, proof
 from fwnode.compat import run
-from fwnode.trust import release, root
+from fwnode.trust import making, release, root
 from fwnode.wire import WireError
 
 NOW = TIME + 5000
@@ -35,14 +35,14 @@ def store(net: Network, tmp_path: Path) -> Store:
 
 def metainfo(net: Network, version: str = "1.1.0", private: bytes | None = None) -> bytes:
     """A signed M of one small file."""
-    builder = release.Builder()
+    builder = making.Builder()
     builder.update(version.encode() * 5000)
     statement = {
         "model": MODEL, "platform": "virtual", "version": version, "trackers": [], "web-seeds": [],
         "epoch": 0, "issued": TIME, "expires": TIME + 10**8,
     }  # fmt: skip
     unsigned = builder.finish(statement, [("firmware.bin", "slot", 5000 * len(version))])
-    return run(release.sign(unsigned, private or net.vendor))
+    return run(making.sign(unsigned, private or net.vendor))
 
 
 def test_sixteen_logs_a_block_in_the_pools_order(net: Network, store: Store) -> None:

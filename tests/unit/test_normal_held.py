@@ -23,7 +23,7 @@ from fwchain.normal.held import EMPTY
 from fwchain.normal.holding import Holding
 from fwchain.normal.nvs import FileNvs
 from fwnode.compat import run
-from fwnode.trust import release as release_
+from fwnode.trust import making
 from fwnode.trust.cert import Certificate
 from fwnode.trust.release import Release
 from fwnode.update import KeyStoreError, Refused, StorageError
@@ -43,10 +43,10 @@ def firmware(network: Network, version: str, **statement: Any) -> tuple[Release,
     now = int(time.time())
     values = {"issued": now - 9, "expires": now + 9999, "epoch": 1, "trackers": [], "web-seeds": [], **statement}
     body = {"model": MODEL, "platform": "virtual", "version": version, **values}
-    builder = release_.Builder()
+    builder = making.Builder()
     builder.update(image + page)
     metainfo = builder.finish(body, [("fw.bin", "slot", len(image)), ("www/page.html", "page.html", len(page))])
-    return Release(run(release_.sign(metainfo, network.private("vendor")))), image + page
+    return Release(run(making.sign(metainfo, network.private("vendor")))), image + page
 
 
 def beside(path: Path, release: Release, stream: bytes) -> Path:

@@ -6,7 +6,6 @@
 
 import hashlib
 
-from fwnode.crypto import steps
 from fwnode.trust import Untrusted, version
 from fwnode.trust.contents import Contents
 from fwnode.trust.document import (
@@ -23,12 +22,11 @@ from fwnode.trust.document import (
     take_text,
 )
 from fwnode.wire import WireError
-from fwnode.wire.bencode import decode_dict, encode, put
+from fwnode.wire.bencode import decode_dict, put
 from fwnode.wire.fields import MAX_METAINFO
-from fwnode.wire.message import digest, key_id
+from fwnode.wire.message import digest
 
 SLOT = "slot"
-PIECE_LENGTH = 32768
 MAX_FILES = 16
 MAX_URLS = 8
 RELEASE_FIELDS = (
@@ -94,7 +92,7 @@ class Release(Contents):
         self.pieces = take(info, where, "pieces", BYTES, 20 * self.piece_count, 20 * self.piece_count)
         self.name = take_text(info, where, "name", 1, 80)
         self.private = info.get("private") == 1
-        if info != _info_dict(self.name, self.files, self.size, self.piece_length, self.pieces, self.private):
+        if info != info_dict(self.name, self.files, self.size, self.piece_length, self.pieces, self.private):
             raise WireError("info: its files are not those of release")
 
     def check(self, root, now, public=None):  # type: ignore[no-untyped-def]
@@ -176,7 +174,7 @@ def _rollout(row: object) -> tuple:
     return row[0], steps_
 
 
-def _info_dict(name: str, files: list, size: int, piece_length: int, pieces: bytes, private: bool) -> dict:
+def info_dict(name: str, files: list, size: int, piece_length: int, pieces: bytes, private: bool) -> dict:
     """The v1 info dictionary; its single-file form when there is one file."""
     info = {"name": name.encode(), "piece length": piece_length, "pieces": pieces}
     if len(files) == 1:
@@ -188,65 +186,3 @@ def _info_dict(name: str, files: list, size: int, piece_length: int, pieces: byt
     if private:
         info["private"] = 1
     return info
-
-
-class Builder:
-    """Makes M from a byte stream: feed the files' bytes in order, then take `statement` and `metainfo`."""
-
-    def __init__(self, piece_length: int = PIECE_LENGTH) -> None:
-        self.piece_length = piece_length
-        self._whole = hashlib.sha256()
-        self._piece = hashlib.sha1()
-        self._pieces = bytearray()
-        self._size = 0
-
-    def update(self, data: bytes) -> None:
-        """Take the next bytes of the stream."""
-        view = memoryview(data)
-        while view:
-            room = self.piece_length - self._size % self.piece_length
-            part = view[:room]
-            self._whole.update(part)
-            self._piece.update(part)
-            self._size += len(part)
-            if len(part) == room:
-                self._end_piece()
-            view = view[room:]
-
-    def _end_piece(self) -> None:
-        self._pieces += self._piece.digest()
-        self._piece = hashlib.sha1()
-
-    def finish(self, statement: dict, files: list, private: bool = False) -> bytes:
-        """The unsigned M; `statement` has model, platform, version, trackers, web-seeds, epoch, issued, expires
-        (and rollout); `files` is a list of (name, target, length) in the stream's order."""
-        if self._size % self.piece_length:
-            self._end_piece()
-        name = files[0][0] if len(files) == 1 else statement["model"] + "-" + statement["version"]
-        info = _info_dict(name, files, self._size, self.piece_length, bytes(self._pieces), private)
-        body = dict(statement)
-        body["files"] = [list(row) for row in files]
-        body["size"] = self._size
-        body["verifier"] = self._whole.digest()
-        body["info"] = digest(b"", info)
-        whole = {"info": info, "release": body, "release-sigs": []}
-        if statement["trackers"]:
-            whole["announce"] = statement["trackers"][0]
-        if statement["web-seeds"]:
-            whole["url-list"] = statement["web-seeds"]
-        metainfo = encode(whole)
-        Release(metainfo)
-        return metainfo
-
-
-def sign(metainfo: bytes, vendor_private: bytes):  # type: ignore[no-untyped-def]
-    """Steps: M with the signature of one more vendor key (the same key's earlier one replaced)."""
-    release = Release(metainfo)
-    signer = key_id((yield from steps.public_key(vendor_private)))
-    signature = yield from steps.sign_digest(vendor_private, signed_hash("release", release.body))
-    whole = decode_dict(metainfo, "M", MAX_METAINFO)
-    kept = [pair for pair in release.signatures if pair[0] != signer]
-    whole["release-sigs"] = sorted(kept + [[signer, signature]])
-    signed = encode(whole)
-    Release(signed)
-    return signed

@@ -134,10 +134,8 @@ class _Decoder:
         if end > len(self.data):
             raise self.fail("string of {} bytes runs past the end".format(size))
         value = memoryview(self.data)[self.at : end]
-        if not view:
-            value = bytes(value)
         self.at = end
-        return value
+        return value if view else bytes(value)
 
     def list(self, depth: int) -> list:
         self.at += 1

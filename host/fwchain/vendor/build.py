@@ -8,7 +8,7 @@ from typing import Any
 
 from fwchain.errors import HostError
 from fwnode.compat import run
-from fwnode.trust import release as release_
+from fwnode.trust import making
 from fwnode.trust.release import SLOT, Release
 from fwnode.update import ImageError, image, imagecheck
 
@@ -105,8 +105,8 @@ def metainfo(statement: Statement, files: list[tuple[str, str, bytes]]) -> bytes
     return _builder(files).finish(body, rows, statement.private)
 
 
-def _builder(files: list[tuple[str, str, bytes]]) -> release_.Builder:
-    builder = release_.Builder()
+def _builder(files: list[tuple[str, str, bytes]]) -> making.Builder:
+    builder = making.Builder()
     for _, _, content in files:
         for at in range(0, len(content), CHUNK):
             builder.update(content[at : at + CHUNK])

@@ -9,8 +9,7 @@ from fwchain.errors import NotTrusted, SetupError
 from fwchain.network import Network
 from fwnode import crypto
 from fwnode.compat import run
-from fwnode.trust import Untrusted
-from fwnode.trust import release as release_
+from fwnode.trust import Untrusted, making
 from fwnode.trust.release import Release
 from fwnode.wire import WireError
 
@@ -38,7 +37,7 @@ def sign(path: Path, keys: list[Path], network: Network | None = None) -> Releas
                 f"{key} is the wrong key: root {network.root.number} of network {network.name} does not name it"
                 f" as a vendor key for model {release.model}"
             )
-        release = Release(run(release_.sign(release.metainfo, private)))
+        release = Release(run(making.sign(release.metainfo, private)))
     files.replace(path, release.metainfo)
     return release
 
