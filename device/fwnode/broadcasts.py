@@ -31,11 +31,11 @@ _MEMBER_MS = const(1000)
 WORK_MS = const(60000)  # a stranger's proof of work
 _MEMBER_WORK_MS = const(5000)
 BURST = const(8)
-_SAMPLE = const(16)  # of a larger network only about so many answer a request
+SAMPLE = const(16)  # of a larger network only about so many answer a request
 _PLAYING = const(4096)  # bytes between two collections: garbage must not lie between what stays
 IP = const(0)
 DATA = const(1)
-_DUE = const(2)
+DUE = const(2)
 QUIET = const(3)
 _LATER = const(4)
 _TOO_LATE_MS = const(5000)  # who asked has given up by then
@@ -151,7 +151,7 @@ class Broadcasts:
             return "replay"
         if self.node.boot.update_only or self.node.boot.trial or len(self.waiting) >= MAX_WAITING:
             return "busy"
-        if randbelow(max(self.curves.members, _SAMPLE)) >= _SAMPLE:
+        if randbelow(max(self.curves.members, SAMPLE)) >= SAMPLE:
             return ""
         wait_ms = spread_ms = int(self.node.config.quiet_s * 1000)
         if received["v"] == self.node.boot.version.encode():  # C2-2, after C2-3: news comes before a confirmation
@@ -166,7 +166,7 @@ class Broadcasts:
         if entry[_LATER] or request not in self.heard:
             return False
         entry[_LATER] = True
-        entry[_DUE] = ticks_add(ticks_ms(), _LATER_MS + randbelow(_LATER_MS))
+        entry[DUE] = ticks_add(ticks_ms(), _LATER_MS + randbelow(_LATER_MS))
         self.waiting[request] = entry
         return True
 
@@ -302,13 +302,13 @@ class Broadcasts:
     def _sleep_s(self) -> float:
         if self.closing or not self.waiting:
             return 3600
-        soonest = min(ticks_diff(entry[_DUE], ticks_ms()) for entry in self.waiting.values())
+        soonest = min(ticks_diff(entry[DUE], ticks_ms()) for entry in self.waiting.values())
         return max(soonest, 0) / 1000
 
     def due(self) -> bytes | None:
         """The ID of a request whose quiet while is over; one that waits for too long since is let go."""
         for node in list(self.waiting):
-            late = ticks_diff(ticks_ms(), self.waiting[node][_DUE])
+            late = ticks_diff(ticks_ms(), self.waiting[node][DUE])
             if late > _TOO_LATE_MS:
                 del self.waiting[node]
             elif late >= 0:

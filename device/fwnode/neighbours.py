@@ -33,8 +33,8 @@ _CERTIFICATES = const(10)  # kept, so that a member's is checked once in an exch
 _MAX_JOINED = const(16)
 _ROOM = const(4000)  # words of heap for one more role: its code and state, and an elliptic curve operation
 TICK_S = 0.2
-_MAX_SHORT = const(8)  # times that the heap may run short before this load is given up
-_TRIES = const(3)  # of a message that finds no room
+MAX_SHORT = const(8)  # times that the heap may run short before this load is given up
+TRIES = const(3)  # of a message that finds no room
 # what only reading the credentials needs
 _CHAIN = ("fwnode.chain.genesis", "fwnode.chain.head", "fwnode.chain.merkle")
 OPENING = ("fwnode.credentials", "fwnode.trust.root") + _CHAIN
@@ -135,7 +135,7 @@ class Neighbours:
             return await self._turn()
         except MemoryError as error:
             self.short += 1
-            if self.short > _MAX_SHORT:
+            if self.short > MAX_SHORT:
                 raise
             self.counters.drop(error)
             room(0)
@@ -340,7 +340,7 @@ class Neighbours:
 
     async def on_message(self, body: bytes, ip: str) -> bytes:
         """A fellow's message over HTTP; returns the answer, b"" for none."""
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             try:
                 return await self._message(body, ip)
             except FwError as error:

@@ -4,10 +4,10 @@ import asyncio
 
 from c2_parts import GENUINE, Exchange, Own, R
 from chain_parts import MODEL, TIME, key
-from fwnode import asking, broadcasts
+from fwnode import asking, broadcasts, neighbours
 from fwnode.broadcasts import BURST, MAX_QUEUE, MAX_SKEW_S, MAX_WAITING, QUIET, Broadcasts
 from fwnode.chain.header import Header
-from fwnode.compat import run, ticks_ms
+from fwnode.compat import run, ticks_diff, ticks_ms
 from fwnode.config import Config
 from fwnode.gate import ADDRESSES, CONNECT_MS
 from fwnode.neighbours import Neighbours
@@ -17,6 +17,7 @@ from fwnode.roles.log import ANSWERED, verification_log
 from fwnode.wire import message
 from fwnode.wire.bencode import decode, encode
 from fwnode.wire.fields import TYPES
+from support import raises
 
 NEAR = "10.0.0.7"
 exchange = Exchange()  # of which everybody has heard
@@ -414,3 +415,122 @@ def test_a_quick_fellows_answer_waits_for_the_broadcasts_before_it_and_for_its_t
         asyncio.run(main())
     finally:
         asking.TURN_S = kept
+
+
+# members' turns, and what finds no room
+
+
+def test_a_members_proof_of_work_uses_up_no_strangers_turn():
+    door = ear()
+    engine = engine_of(door)
+    public, other = exchange.me(2).public, exchange.me(3).public
+    assert engine._may_work(public, NEAR)
+    assert not engine._may_work(public, NEAR)  # its own turn, once in five seconds
+    assert engine._may_work(other, NEAR)
+    stranger = b"\x04" + bytes(64)
+    assert door.works.take(stranger, NEAR) and not door.works.take(stranger, NEAR)
+
+
+class Open:
+    """The genesis of an open network."""
+
+    certified = False
+
+
+def test_in_an_open_network_there_is_one_proof_of_work_a_minute_for_all():
+    door = ear()
+    engine = engine_of(door)
+    engine.genesis = Open()
+    assert engine._may_work(exchange.me(2).public, NEAR)
+    assert not engine._may_work(exchange.me(3).public, NEAR)
+
+
+def spread_of(members, ask):
+    """The least and the most milliseconds that `ask` waits for with so many known members."""
+    found = []
+    for most in (False, True):
+        door = ear(quiet_s=2.0)
+        door.curves = Many()
+        door.curves.members = members
+        kept = randbelow_of(broadcasts, lambda limit, most=most: limit - 1 if most and limit > broadcasts.SAMPLE else 0)
+        began = ticks_ms()
+        try:
+            assert door.judge(ask, NEAR) == ""
+        finally:
+            broadcasts.randbelow = kept
+        (entry,) = door.waiting.values()
+        found.append(ticks_diff(entry[broadcasts.DUE], began))
+    return found
+
+
+def test_the_more_members_there_are_the_less_they_confirm_at_once():
+    few, many = spread_of(0, ASK), spread_of(12, ASK)
+    assert 2500 <= few[0] < 2700 and 4500 <= few[1] < 4700
+    assert 1000 <= many[0] < 1200 and 9000 <= many[1] < 9200
+
+
+def test_news_is_told_before_anything_is_confirmed():
+    older = changed(ASK, v=b"0.9.0")
+    for members in (0, 12):
+        least, most = spread_of(members, older)
+        assert 1500 <= least < 1700 and 3500 <= most < 3700
+
+
+def test_a_datagram_that_finds_no_room_is_looked_at_once_more():
+    door = ear()
+    engine = engine_of(door)
+
+    async def no_room(*datagram):
+        raise MemoryError
+
+    engine._joined = engine._logged = no_room
+    for join, data in ((True, JOIN), (False, LOG)):
+        found = (join, b"", b"", data, NEAR)
+        asyncio.run(engine._datagram(*found))
+        assert door.queue == [found]
+        asyncio.run(engine._datagram(*door.queue.pop()))
+        assert door.queue == []
+    assert door.node.dropped == {"memory": 2}
+
+
+def test_a_message_that_finds_no_room_is_tried_again_and_then_left_without_an_answer():
+    door = ear()
+    engine = engine_of(door)
+    kept, neighbours.TICK_S = neighbours.TICK_S, 0
+    tries = []
+
+    async def room_at_last(body, ip):
+        tries.append(body)
+        if len(tries) < neighbours.TRIES:
+            raise MemoryError
+        return b"answer"
+
+    async def no_room(body, ip):
+        raise MemoryError
+
+    try:
+        engine._message = room_at_last
+        assert asyncio.run(engine.on_message(JOIN, NEAR)) == b"answer"
+        engine._message = no_room
+        assert asyncio.run(engine.on_message(JOIN, NEAR)) == b""
+    finally:
+        neighbours.TICK_S = kept
+    assert door.node.dropped == {"memory": 2 * neighbours.TRIES - 1}
+
+
+def test_roles_that_find_no_room_again_and_again_are_given_up():
+    door = ear()
+    engine = engine_of(door)
+    kept, neighbours.TICK_S = neighbours.TICK_S, 0
+
+    async def no_room():
+        raise MemoryError
+
+    engine._turn = no_room
+    try:
+        for _ in range(neighbours.MAX_SHORT):
+            assert asyncio.run(engine._turned())
+        raises(MemoryError, asyncio.run, engine._turned())
+    finally:
+        neighbours.TICK_S = kept
+    assert door.node.dropped == {"memory": neighbours.MAX_SHORT}
