@@ -4,7 +4,8 @@ import gc
 import hashlib
 
 import fake_esp32
-from fwnode.trust.release import Builder, Release
+from fwnode.trust.making import Builder
+from fwnode.trust.release import Release
 from fwnode.update import Refused
 from fwnode.update import boot as boot_module
 from fwnode.update.boot import PENDING_M, Boot

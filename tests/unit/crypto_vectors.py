@@ -51,6 +51,11 @@ def monte(seed):
         a, b, c = b, c, sha256(a + b + c)
     return c
 
+def gcm_seal(key, iv, aad, pt):
+    box = bytearray(len(pt) + 16)
+    Gcm(key).seal(iv, aad, pt, memoryview(box))
+    return box
+
 OPERATIONS = {
     "sha256": sha256,
     "monte": monte,
@@ -58,8 +63,7 @@ OPERATIONS = {
     "hmac_half": lambda key, m: hmac_sha256(key, m)[:16],
     "extract": hmac_sha256,
     "expand": lambda prk, info, n: expand(prk, info, number(n)),
-    "gcm_seal": lambda key, iv, aad, pt, n: (
-        lambda box: box[: len(pt) + number(n)])(Gcm(key).seal(iv, aad, pt)),
+    "gcm_seal": lambda key, iv, aad, pt, n: gcm_seal(key, iv, aad, pt)[: len(pt) + number(n)],
     "gcm_open": lambda key, iv, aad, box, n: Gcm(key).open(iv, aad, box, number(n)),
     "point": lambda public: encode(*decode(public)),
     "public_key": lambda d: end(steps.public_key(d)),

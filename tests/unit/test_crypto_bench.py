@@ -40,8 +40,8 @@ class Recorder:
         self.node = node
         self.done: list[str] = []
         self.on = False
-        for name in ("sign", "verify", "seal", "unseal"):
-            monkeypatch.setattr(steps, name, self.noted(name, getattr(steps, name)))
+        for name in ("sign_digest", "verify_digest", "seal", "unseal"):
+            monkeypatch.setattr(steps, name, self.noted(name.removesuffix("_digest"), getattr(steps, name)))
 
     def noted(self, name: str, operation: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: bytes) -> Any:

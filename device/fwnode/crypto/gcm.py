@@ -106,13 +106,7 @@ class Gcm:
             piece = _xor(data[o : o + _PIECE], self._aes.encrypt(ctr))
             out[o : o + len(piece)] = piece
 
-    def seal(self, nonce: bytes, aad: bytes, plaintext: bytes) -> bytes:
-        """Return ciphertext and 16-byte tag."""
-        out = bytearray(len(plaintext) + 16)
-        self.seal_into(memoryview(out), nonce, aad, plaintext)
-        return bytes(out)
-
-    def seal_into(self, out, nonce: bytes, aad: bytes, plaintext: bytes) -> None:  # type: ignore[no-untyped-def]
+    def seal(self, nonce: bytes, aad: bytes, plaintext: bytes, out) -> None:  # type: ignore[no-untyped-def]
         """Put ciphertext and 16-byte tag into `out`, a memoryview of just that size."""
         n = len(plaintext)
         j0 = self._counter(nonce)

@@ -159,7 +159,7 @@ def seal_with(e: int, public: bytes, info: bytes, aad: bytes, plaintext: bytes):
     key, nonce = key_schedule(x.to_bytes(32, "big"), enc, public, info)
     box = bytearray(ENC + len(plaintext) + TAG)
     box[:ENC] = enc
-    Gcm(key).seal_into(memoryview(box)[ENC:], nonce, aad, plaintext)
+    Gcm(key).seal(nonce, aad, plaintext, memoryview(box)[ENC:])
     return bytes(box)
 
 

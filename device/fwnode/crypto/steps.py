@@ -10,8 +10,26 @@ does the work, not at all).
 from sys import implementation
 
 if implementation.name == "micropython":
-    from .pure import ecdh, precompute, public_key, seal, sign, sign_digest, unseal, verify, verify_digest
+    from .pure import (
+        ecdh as ecdh,
+        precompute as precompute,
+        public_key as public_key,
+        seal as seal,
+        sign as sign,
+        sign_digest as sign_digest,
+        unseal as unseal,
+        verify as verify,
+        verify_digest as verify_digest,
+    )
 else:
-    from .host import ecdh, precompute, public_key, seal, sign, sign_digest, unseal, verify, verify_digest
-
-__all__ = ("ecdh", "precompute", "public_key", "seal", "sign", "sign_digest", "unseal", "verify", "verify_digest")
+    from .host import (
+        ecdh as ecdh,
+        precompute as precompute,
+        public_key as public_key,
+        seal as seal,
+        sign as sign,
+        sign_digest as sign_digest,
+        unseal as unseal,
+        verify as verify,
+        verify_digest as verify_digest,
+    )

@@ -328,7 +328,7 @@ class Exchange:
     ) -> bytes:
         reply = message.new(kind, self.net, self.id, ticket.node, r)
         reply.update(clear or {})
-        run(message.seal(ticket.public, reply, sealed))
+        run(message.seal(ticket.public, reply, dict(sealed)))  # a copy, since that is emptied
         data: bytes = run(message.sign(self.private, reply))
         self.sealed = sealed
         return data
