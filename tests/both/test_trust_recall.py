@@ -6,7 +6,8 @@ from fwnode.checking_news import keep_vendors, note
 from fwnode.trust import Untrusted, issue
 from fwnode.trust.contents import Contents
 from fwnode.trust.recall import Recall
-from fwnode.trust.release import Builder, Release, sign
+from fwnode.trust.making import Builder, sign
+from fwnode.trust.release import Release
 from fwnode.trust.root import Root, build
 from fwnode.update.keys import KeyStore
 from fwnode.update.recalls import recalled
