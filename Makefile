@@ -44,8 +44,10 @@ demo: $(STAMP)  ## Show a network whose boards update themselves (KEEP=1 leaves 
 demo-c2: $(STAMP)  ## Show a fleet that verifies and updates itself without a verification node, in five minutes (KEEP=1 as above)
 	@$(BIN)/python -m fwchain.demo --c2 $(if $(KEEP),--keep)
 
+# The long ones first, a file at a time on each of two processes: most of them wait for boards most of the time.
 test: $(STAMP)  ## Run the tests (TEST_ARGS=… for pytest)
-	$(BIN)/python -m pytest tests/both tests/unit tests/device tests/system $(TEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+		tests/system tests/device tests/unit tests/both $(TEST_ARGS)
 
 lint: $(STAMP) $(STUBS)/.stamp  ## ruff, mypy on the host's code and on the board's, codespell
 	$(BIN)/ruff check .

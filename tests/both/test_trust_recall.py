@@ -5,8 +5,8 @@ from fwnode import crypto
 from fwnode.checking_news import keep_vendors, note
 from fwnode.trust import Untrusted, issue
 from fwnode.trust.contents import Contents
-from fwnode.trust.recall import Recall
 from fwnode.trust.making import Builder, sign
+from fwnode.trust.recall import Recall
 from fwnode.trust.release import Release
 from fwnode.trust.root import Root, build
 from fwnode.update.keys import KeyStore
