@@ -203,20 +203,28 @@ class Broadcasts:
         """Load the roles when there is work for them, for ever."""
         while True:
             try:
-                await asyncio.wait_for(self.work.wait(), self._sleep_s())
-            except asyncio.TimeoutError:
-                pass
-            self.work.clear()
-            if self.asked is not None or (not self.closing and (self.queue or self.due() is not None)):
-                await self._load(self._play)
-                if self.asked is not None:  # it could not be asked to its end
-                    self.answer(Found())
-            if self.behind is not None:  # what an older trust root let count is asked for under the newest
-                await self._load(self._catch_up)
-            if self.fetch is not None:
-                await self._load(self._fetch)
-            if self.chain_waits:
-                await self._load(self._chain)
+                await self._turn()
+            except MemoryError:
+                self.node.drop("memory")
+                await asyncio.sleep(PAUSE_S)
+                self.work.set()
+
+    async def _turn(self) -> None:
+        try:
+            await asyncio.wait_for(self.work.wait(), self._sleep_s())
+        except asyncio.TimeoutError:
+            pass
+        self.work.clear()
+        if self.asked is not None or (not self.closing and (self.queue or self.due() is not None)):
+            await self._load(self._play)
+            if self.asked is not None:  # it could not be asked to its end
+                self.answer(Found())
+        if self.behind is not None:  # what an older trust root let count is asked for under the newest
+            await self._load(self._catch_up)
+        if self.fetch is not None:
+            await self._load(self._fetch)
+        if self.chain_waits:
+            await self._load(self._chain)
 
     async def _load(self, phase) -> None:  # type: ignore[no-untyped-def]
         """One thing at a time is loaded, and let go: a heap has no room for all of them."""

@@ -69,12 +69,13 @@ def room(words: int) -> bool:
 def forget(*prefixes: str) -> None:
     """Let go of loaded modules whose names start so: a board has no room for what it needs once an hour.
 
-    Objects that still refer to a module keep it. On CPython nothing is forgotten: there is room.
+    Objects that still refer to a module keep it. On CPython nothing is forgotten: there is room. It needs next to
+    nothing itself: a list of all names is a kilobyte in one piece, and an exhausted heap is helped by this alone.
     """
     if not MICROPYTHON:
         return
     gc.collect()
-    for name in list(sys.modules):
+    for name in sys.modules:  # MicroPython's dictionaries may lose entries meanwhile
         if name.startswith(prefixes):
             del sys.modules[name]
             parent, _, last = name.rpartition(".")

@@ -5,7 +5,7 @@ import asyncio
 from fwnode.compat import const
 from fwnode.net import NetError
 from fwnode.net.http import PATH, BadHttp, answer, content_length, read_body, read_head
-from fwnode.net.tcp import address, close, readinto
+from fwnode.net.tcp import address, close, listen, readinto
 
 PEER_WIRE = const(0x13)
 METHODS = b"GP"  # GET and POST; PUT gets an answer that says no
@@ -43,20 +43,19 @@ class Listener:
         self.max_message = max_message
         self.open = 0
         self.refused = 0
-        self.server: asyncio.Server | None = None
+        self.server: object = None
 
     async def start(self) -> None:
         """Listen; raises NetError when the port is taken."""
         try:
-            self.server = await asyncio.start_server(self._accept, self.ip, self.port)
+            self.server = await listen(self._accept, self.ip, self.port)
         except OSError as error:
             raise NetError("port {} on {}: {}".format(self.port, self.ip, error))
 
     async def stop(self) -> None:
         """Stop listening."""
         if self.server:
-            self.server.close()
-            await self.server.wait_closed()
+            self.server.close()  # type: ignore[attr-defined]
             self.server = None
 
     async def _accept(self, reader, writer) -> None:  # type: ignore[no-untyped-def]

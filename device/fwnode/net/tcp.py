@@ -8,14 +8,61 @@ import asyncio
 import errno
 import socket
 
-from fwnode.compat import MICROPYTHON
+from fwnode.compat import MICROPYTHON, const
 from fwnode.net import NetError
+
+_BACKLOG = const(5)
+_PAUSE_S = 0.1
 
 if MICROPYTHON:
     from asyncio import core  # type: ignore[attr-defined]
 
     def _writable(sock):  # type: ignore[no-untyped-def]
         yield core._io_queue.queue_write(sock)
+
+    def _readable(sock):  # type: ignore[no-untyped-def]
+        yield core._io_queue.queue_read(sock)
+
+    class Port:
+        """A port that is listened on; asyncio's own listener would end with the first connection that finds no heap."""
+
+        def __init__(self, on_connection, ip: str, port: int) -> None:  # type: ignore[no-untyped-def]
+            self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            try:
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                self.sock.bind(socket.getaddrinfo(ip, port)[0][-1])
+                self.sock.listen(_BACKLOG)
+                self.sock.setblocking(False)
+            except OSError:
+                self.sock.close()
+                raise
+            self.task = asyncio.create_task(self._accept(on_connection))
+
+        async def _accept(self, on_connection) -> None:  # type: ignore[no-untyped-def]
+            sock = None
+            while True:
+                try:
+                    await _readable(self.sock)
+                    sock, peer = self.sock.accept()
+                    sock.setblocking(False)
+                    stream = asyncio.StreamReader(sock, {"peername": peer})  # type: ignore[call-arg]
+                    asyncio.create_task(on_connection(stream, stream))  # noqa: RUF006 - the loop keeps it
+                except (OSError, MemoryError):
+                    if sock is not None:
+                        sock.close()
+                    await asyncio.sleep(_PAUSE_S)
+                sock = None
+
+        def close(self) -> None:
+            """Listen no more."""
+            self.task.cancel()
+            self.sock.close()
+
+    async def listen(on_connection, ip: str, port: int):  # type: ignore[no-untyped-def]
+        """Pass each connection to the coroutine function `on_connection(reader, writer)`, until `close()` of what is
+        returned; raises OSError.
+        """
+        return Port(on_connection, ip, port)
 
     async def _open(host, port, local):  # type: ignore[no-untyped-def]
         address = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0][-1]
@@ -44,6 +91,12 @@ else:
 
     async def _open(host, port, local):  # type: ignore[no-untyped-def]
         return await asyncio.open_connection(host, port, local_addr=(local, 0) if local else None)
+
+    async def listen(on_connection, ip: str, port: int):  # type: ignore[no-untyped-def]
+        """Pass each connection to the coroutine function `on_connection(reader, writer)`, until `close()` of what is
+        returned; raises OSError.
+        """
+        return await asyncio.start_server(on_connection, ip, port)
 
     async def readinto(reader, buffer):  # type: ignore[no-untyped-def]
         """Fill at most `buffer` with what has arrived; returns the count, 0 at the end of the stream."""

@@ -102,9 +102,12 @@ class LocalDiscovery:
                 self.last = ticks_ms()
                 self.due = ticks_add(self.last, INTERVAL_MS)
                 hub = self.hub
-                await self.lan.broadcast(
-                    message(self.group, self.group_port, hub.port, hub.release.info_hash, self.cookie)
-                )
+                try:
+                    await self.lan.broadcast(
+                        message(self.group, self.group_port, hub.port, hub.release.info_hash, self.cookie)
+                    )
+                except (NetError, MemoryError):
+                    pass  # the next turn may find network and room
             await asyncio.sleep(0.25)
 
     async def _listen(self) -> None:
@@ -113,7 +116,10 @@ class LocalDiscovery:
             try:
                 data, ip = await self.lan.receive()
                 port, hashes, cookie = parse(data)
-            except (SwarmError, NetError):
+            except SwarmError:
+                continue
+            except (NetError, MemoryError):  # the network is away, or there is no room
+                await asyncio.sleep(0.25)
                 continue
             if cookie == own or self.hub.release.info_hash not in hashes:
                 continue

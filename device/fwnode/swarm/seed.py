@@ -80,7 +80,10 @@ class Seeder:
     async def _ticks(self) -> None:
         while True:
             await asyncio.sleep(self.tick_ms / 1000)
-            self.tick(ticks_ms())
+            try:
+                self.tick(ticks_ms())
+            except MemoryError:
+                pass  # another turn may find room
 
     def tick(self, now: int) -> None:
         """What time brings: dead connections, keep-alives, another turn of choking, announces."""

@@ -214,8 +214,9 @@ class Store(Reader):
                 )
             )  # fmt: skip
         tip = branch.tip_row(connection)
-        if not header.better(height, block.hash, tip.height, tip.hash):
-            return Added("side", height, block.hash)
+        if not header.better(height, block.hash, tip.height, tip.hash):  # it lost before it came
+            best = branch.keys_in_branch(connection, keys, branch.Fork(tip.height, ()))
+            return Added("side", height, block.hash, self._to_pool(connection, block.logs, keys, best))
         returned = self._switch(connection, fork, (*fork.side, block.hash))
         return Added("tip" if tip.hash == block.header.previous else "reorganised", height, block.hash, returned)
 
@@ -233,11 +234,17 @@ class Store(Reader):
         returned = 0
         for row in losing:
             keys = connection.scalars(sa.select(logs.c.key).where(logs.c.block == row.hash).order_by(logs.c.position))
-            for log, key in zip(Block(row.data, self.net).logs, list(keys), strict=True):
-                present = connection.execute(sa.select(pool.c.id).where(pool.c.key == key)).first()
-                if key not in won and not present:
-                    connection.execute(pool.insert().values(key=key, signer=key[40:], data=log.data))
-                    returned += 1
+            returned += self._to_pool(connection, Block(row.data, self.net).logs, list(keys), won)
+        return returned
+
+    def _to_pool(self, connection: sa.Connection, lost: list[Log], keys: list[bytes], best: set[bytes]) -> int:
+        """Put the logs of a losing block into the pool, but those whose keys are in the `best` branch; how many."""
+        returned = 0
+        for log, key in zip(lost, keys, strict=True):
+            present = connection.execute(sa.select(pool.c.id).where(pool.c.key == key)).first()
+            if key not in best and not present:
+                connection.execute(pool.insert().values(key=key, signer=key[40:], data=log.data))
+                returned += 1
         return returned
 
     # checkpoints

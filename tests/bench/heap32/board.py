@@ -125,6 +125,9 @@ class Socket:
     def setsockopt(self, *option):
         pass
 
+    def listen(self, backlog):
+        pass
+
     def setblocking(self, flag):
         pass
 
@@ -144,20 +147,6 @@ class Waiting:
 async def no_connection(*args, **kwargs):
     """No network."""
     raise OSError(113)
-
-
-class Server:
-    """A listener that nobody calls."""
-
-    def close(self):
-        pass
-
-
-async def start_server(callback, host, port, backlog=5):
-    """Listen to nobody."""
-    server = Server()
-    server.callback = callback
-    return server
 
 
 def module(name, **members):
@@ -199,7 +188,6 @@ def install():
     asyncio.core._io_queue = Waiting()
     module("hashlib", sha1=Sha1, sha256=hashlib.sha256)
     os.urandom = lambda n: bytes(random.getrandbits(8) for _ in range(n))
-    asyncio.start_server = start_server
     asyncio.open_connection = no_connection
     asyncio.StreamReader = Nothing
 
