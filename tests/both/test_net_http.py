@@ -2,7 +2,7 @@
 
 import asyncio
 
-from fwnode.compat import randbelow
+from fwnode.compat import MICROPYTHON, randbelow
 from fwnode.net import NetError
 from fwnode.net.http import BadHttp, fetch, get, post, split_url
 from fwnode.net.listener import Listener
@@ -170,3 +170,24 @@ def test_urls_are_split_and_bad_ones_named():
     assert split_url("http://a.example") == ("a.example", 80, "/")
     for url in ("https://a", "http://", "http://:80/", "http://a:x/"):
         assert "url:" in str(raises(BadHttp, split_url, url))
+
+
+def test_a_connection_that_finds_no_heap_is_not_the_last_one():
+    kept, failed = asyncio.StreamReader, []
+
+    def short(sock, extra=None):
+        if extra is not None and not failed:
+            failed.append(sock)
+            raise MemoryError
+        return kept(sock) if extra is None else kept(sock, extra)
+
+    async def test(echo, port):
+        if MICROPYTHON:  # CPython's asyncio accepts by itself
+            asyncio.StreamReader = short
+            assert await raw(port, b"GET /big HTTP/1.1\r\n\r\n") == b"" and failed
+        assert b"200" in await raw(port, b"GET /big HTTP/1.1\r\n\r\n")
+
+    try:
+        served(test)
+    finally:
+        asyncio.StreamReader = kept
