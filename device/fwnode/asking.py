@@ -14,7 +14,6 @@ from fwnode.roles.log import ANSWERED, FAILED, TAMPERED, verification_log
 from fwnode.wire import message
 
 _SLACK_MS = const(10000)  # for the fellows' elliptic curves
-_CONFIRM_MS = const(30000)  # from a join to its last confirmation
 _WINDOW_MS = const(500)  # from the first newer version to the choice
 _TURNS = const(8)  # that an answer waits for its own: less than its sender waits
 TURN_S = 0.5
@@ -121,7 +120,7 @@ class Asking:
     def joined(self) -> None:
         """A fellow calls for confirmations: they take their time."""
         if not self.fellows.newer:
-            self._wait(_CONFIRM_MS)
+            self._wait(int(self.node.config.confirm_s * 1000))
 
     async def _send(self, source: tuple, data: bytes) -> None:
         try:

@@ -69,19 +69,28 @@ def room(words: int) -> bool:
 def forget(*prefixes: str) -> None:
     """Let go of loaded modules whose names start so: a board has no room for what it needs once an hour.
 
-    Objects that still refer to a module keep it. On CPython nothing is forgotten: there is room. It needs next to
-    nothing itself: a list of all names is a kilobyte in one piece, and an exhausted heap is helped by this alone.
+    Objects that still refer to a module keep it. On CPython nothing is forgotten: there is room.
     """
     if not MICROPYTHON:
         return
-    gc.collect()
+    for _ in range(3):
+        gc.collect()
+        try:
+            _let_go(prefixes)
+            break
+        except MemoryError:  # but what has gone by now makes room for the rest
+            pass
+    tidy()
+
+
+def _let_go(prefixes: tuple) -> None:
+    """It needs next to nothing itself: an exhausted heap has no room for a list of names."""
     for name in sys.modules:  # MicroPython's dictionaries may lose entries meanwhile
         if name.startswith(prefixes):
-            del sys.modules[name]
             parent, _, last = name.rpartition(".")
             if parent in sys.modules and hasattr(sys.modules[parent], last):
                 delattr(sys.modules[parent], last)
-    tidy()
+            del sys.modules[name]
 
 
 def run(steps):  # type: ignore[no-untyped-def]

@@ -20,6 +20,7 @@ group_port int 1024 65535 4568
 check_s float 0.1 604800 3600
 retry_s float 0.1 86400 60
 quiet_s float 0.05 60 3
+confirm_s float 1 600 30
 upload_kbps int 1 100000 1000
 discovery_port int 0 65535 0
 wide_erase bool 0 1 false
@@ -47,6 +48,7 @@ class Config:
     check_s: float
     retry_s: float
     quiet_s: float
+    confirm_s: float
     upload_kbps: int
     discovery_port: int
     wide_erase: bool

@@ -255,6 +255,7 @@ class Neighbours:
 
         ip, data, _, quiet, _ = entry
         response = Response(self.me, self.own, self.genesis, self.authority, self.node.clock, self.counters)
+        response.confirm_ms = int(self.node.config.confirm_s * 1000)
         try:
             asked = message.parse(data)
             if self.door.postpone(asked["from"], entry):

@@ -11,6 +11,8 @@ class Rare:
         self._users = 0
 
     def __enter__(self) -> None:
+        if not self._users:
+            forget(*self._prefixes)  # what the last one could not, for want of room
         self._users += 1
 
     def __exit__(self, *_: object) -> None:

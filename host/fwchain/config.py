@@ -85,6 +85,7 @@ KEYS: dict[str, dict[str, Key]] = {
         "platform": Key(str, "virtual", 1, 16, "platform of the releases that it holds"),
         "upload_kbps": Key(int, 10000, 1, 100000, "upload limit of its seed in KiB a second"),
         "retry_s": Key(float, 60.0, 0.1, 86400, "seconds until it asks again after nobody answered"),
+        "confirm_s": Key(float, 30.0, 1, 600, "seconds that a call for confirmations waits for them"),
     },
     "board": {
         "model": Key(str, "thermometer", 1, 32, "model that new boards and releases have when none is given"),

@@ -24,7 +24,7 @@ NOTICED = "noticed"
 HANDING = "handing"
 OVER = "over"
 
-CONFIRM_MS = 30000
+CONFIRM_MS = 30000  # that confirmations get to come
 ANSWER_MS = 15000
 UNCONFIRMED = "unconfirmed"  # n_j got no confirmations: the owner begins a C1 of its own
 OUTDATED = "outdated"  # n_j learned of a newer version: the owner asks for it
@@ -47,6 +47,7 @@ class Response:
         self.counters = counters
         self.state = OVER
         self.wait_ms = 0
+        self.confirm_ms = CONFIRM_MS
         self.ask: dict = {}
         self.source = None
         self.confirmations: Confirmations | None = None
@@ -155,7 +156,7 @@ class Response:
             (self.asker, self.me.public),
         )
         self.state = JOINED
-        self.wait_ms = CONFIRM_MS
+        self.wait_ms = self.confirm_ms
         return [(BROADCAST, data)]
 
     def _log(self, log: dict, data: bytes):  # type: ignore[no-untyped-def]

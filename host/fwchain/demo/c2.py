@@ -25,6 +25,7 @@ CHECK_S = 100_000  # a board checks when it is switched on or reset, and by itse
 SOON_S = 12
 RETRY_S = 10
 QUIET_S = 1.2
+CONFIRM_S = 12  # the curves are slower on a real board
 POOL_S = 6  # a host node leaves logs to the node that answers for so long
 SYNC_S = 5
 C2_S = 120
@@ -84,12 +85,17 @@ class C2Story(Fleet):
         image = self.release(first, size=0).read_bytes()
         metadata = self.folder / "releases" / f"{MODEL}-{first}.torrent"
         for name, address in zip(HOSTS, addresses, strict=True):
-            settings = (f"node.pool_s={POOL_S}", f"node.sync_s={SYNC_S}", f"normal.retry_s={RETRY_S}")
+            settings = (
+                f"node.pool_s={POOL_S}",
+                f"node.sync_s={SYNC_S}",
+                f"normal.retry_s={RETRY_S}",
+                f"normal.confirm_s={CONFIRM_S}",
+            )
             self.add_host(name, address, metadata, *settings)
         release = signing.read(metadata)
         current = (Expected("current", version=first, case="C1-1"),)
         for name in BOARDS:
-            self.keys.add(self.add_board(name, image, release, retry_s=RETRY_S, quiet_s=QUIET_S))
+            self.keys.add(self.add_board(name, image, release, retry_s=RETRY_S, quiet_s=QUIET_S, confirm_s=CONFIRM_S))
         self.watch.expect(dict.fromkeys(self.names, current), START_S)
         self.screen.seen(f"ten boards, heap {HEAP >> 10} KB, and two host nodes run {first}", "C1-1: each untampered")
 

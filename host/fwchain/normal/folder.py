@@ -156,6 +156,7 @@ def _node_values(network: Network) -> dict[str, object]:
         "group_port": lan["port"],
         "check_s": board["check_s"],
         "retry_s": normal["retry_s"],
+        "confirm_s": normal["confirm_s"],
         "upload_kbps": normal["upload_kbps"],
         "open": not network.genesis.certified,
     }
