@@ -166,11 +166,12 @@ class Node:
         if found.by_node:
             self.answered_s = self.clock.uptime_s()
         if self.boot.outcome is not None:
-            with self.update_code:
-                from fwnode.updating import log_outcome
+            async with self.turn:
+                with self.update_code:
+                    from fwnode.updating import log_outcome
 
-                await log_outcome(self)
-                del log_outcome
+                    await log_outcome(self)
+                    del log_outcome
         if found.url:
             async with self.turn:
                 await self.ledger.sync(found.url)
@@ -231,6 +232,7 @@ class Node:
         return checker
 
     async def tell(self, row: dict) -> None:
+        """Log what `row` says, as a check does; whoever calls this has the turn."""
         with self.rare:
             checker = await self.checker()
             await checker.tell(row)

@@ -4,8 +4,10 @@ import asyncio
 import gc
 import sys
 
-from fwnode import broadcasts
+from fwnode import broadcasts, updating
 from fwnode.compat import MICROPYTHON, forget, tidy
+from fwnode.found import Found
+from fwnode.node import Node
 from fwnode.rare import Rare
 from fwnode.swarm.seed import Seeder
 from test_broadcasts import ear
@@ -92,3 +94,43 @@ class Ticking(Seeder):
 def test_a_tick_of_the_seeder_that_finds_no_room_is_not_the_last_one():
     seeder = Ticking()
     assert ends(seeder._ticks()) and seeder.tick.count == 2
+
+
+class Half(Node):
+    """As much of a node as follows what an exchange found; the release before has an outcome to log."""
+
+    ip, outcome, version = "10.0.0.1", ("updated", "1.1.0", ""), "1.1.0"
+
+    def __init__(self):
+        self.turn = asyncio.Lock()
+        self.update_code = Rare(())
+        self.boot = self.hooks = self
+        self.states = []
+
+    def state(self, kind, **facts):
+        self.states.append(kind)
+
+
+def test_the_log_after_an_update_is_not_loaded_beside_the_roles():
+    node = Half()
+    found = Found()
+    found.answered, found.outcome = True, "current"
+
+    async def log_outcome(node):
+        assert node.turn.locked()
+        node.state("logged")
+
+    async def main():
+        await node.turn.acquire()
+        follows = asyncio.create_task(node._follow(found))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert node.states == []
+        node.turn.release()
+        assert await follows and node.states == ["logged", "current"]
+
+    kept, updating.log_outcome = updating.log_outcome, log_outcome
+    try:
+        asyncio.run(main())
+    finally:
+        updating.log_outcome = kept
