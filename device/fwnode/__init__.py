@@ -23,6 +23,6 @@ async def _main(app) -> None:  # type: ignore[no-untyped-def]
     tidy()
     node = await start(app)
     del start
-    forget("fwnode.startup", "fwnode.net.wifi")  # not needed again before a reset
+    forget("fwnode.startup", "fwnode.config", "fwnode.net.wifi")  # not needed again before a reset
     if node is not None:
         await node.run_guarded()

@@ -69,28 +69,24 @@ def room(words: int) -> bool:
 def forget(*prefixes: str) -> None:
     """Let go of loaded modules whose names start so: a board has no room for what it needs once an hour.
 
-    Objects that still refer to a module keep it. On CPython nothing is forgotten: there is room.
+    Objects that still refer to a module keep it. On CPython nothing is forgotten: there is room. It needs next to
+    nothing itself: an exhausted heap has no room for a list of names.
     """
     if not MICROPYTHON:
         return
-    for _ in range(3):
+    for _ in range(3):  # what has gone makes room for the rest
         gc.collect()
         try:
-            _let_go(prefixes)
+            for name in sys.modules:  # MicroPython's dictionaries may lose entries meanwhile
+                if name.startswith(prefixes):
+                    parent, _, last = name.rpartition(".")
+                    if parent in sys.modules and hasattr(sys.modules[parent], last):
+                        delattr(sys.modules[parent], last)
+                    del sys.modules[name]
             break
-        except MemoryError:  # but what has gone by now makes room for the rest
+        except MemoryError:
             pass
     tidy()
-
-
-def _let_go(prefixes: tuple) -> None:
-    """It needs next to nothing itself: an exhausted heap has no room for a list of names."""
-    for name in sys.modules:  # MicroPython's dictionaries may lose entries meanwhile
-        if name.startswith(prefixes):
-            parent, _, last = name.rpartition(".")
-            if parent in sys.modules and hasattr(sys.modules[parent], last):
-                delattr(sys.modules[parent], last)
-            del sys.modules[name]
 
 
 def run(steps):  # type: ignore[no-untyped-def]

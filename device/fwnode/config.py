@@ -1,8 +1,8 @@
-"""A board's configuration: one JSON file, written at provisioning."""
+"""A board's configuration: one JSON file, written at provisioning. Loaded at its start alone."""
 
 import json
 
-from fwnode.errors import FwError
+from fwnode.settings import ConfigError, Settings
 
 PATH = "/fwchain/config.json"
 
@@ -30,56 +30,38 @@ events bool 0 1 true
 KINDS = {"str": str, "list": list, "int": int, "float": float, "bool": bool}
 
 
-class ConfigError(FwError):
-    """The configuration cannot be used; the text names the field and the limit."""
+def fill(settings: Settings, values: dict) -> None:
+    """Check `values` and take them; raises ConfigError."""
+    rows = [line.split() for line in FIELDS.strip().split("\n")]
+    for name in values:
+        if name not in [row[0] for row in rows]:
+            raise ConfigError("config: unknown field {}".format(name))
+    for name, word, least, most, default in rows:
+        value = values.get(name)
+        if value is None:
+            if default == "-":
+                raise ConfigError("config: field {} is missing".format(name))
+            value = json.loads(default)
+        kind = KINDS[word]
+        if type(value) is not kind and not (kind is float and type(value) is int):
+            raise ConfigError("config: {}: {} expected".format(name, word))
+        size = value if kind in (int, float, bool) else len(value)  # type: ignore[arg-type]
+        if not float(least) <= float(size) <= float(most):  # type: ignore[arg-type]
+            raise ConfigError("config: {}: {} is outside {} to {}".format(name, size, least, most))
+        setattr(settings, name, value)
+    for url in settings.nodes:
+        if not isinstance(url, str) or not url.startswith("http://"):
+            raise ConfigError("config: nodes: {!r} does not start with http://".format(url))
 
 
-class Config:
-    """The fields of FIELDS as attributes."""
-
-    network: str
-    model: str
-    platform: str
-    nodes: list
-    port: int
-    wifi: list
-    group: str
-    group_port: int
-    check_s: float
-    retry_s: float
-    quiet_s: float
-    confirm_s: float
-    upload_kbps: int
-    discovery_port: int
-    wide_erase: bool
-    open: bool
-    events: bool
+class Config(Settings):
+    """Settings of `values`; raises ConfigError."""
 
     def __init__(self, values: dict) -> None:
-        """Check and take `values`; raises ConfigError."""
-        rows = [line.split() for line in FIELDS.strip().split("\n")]
-        for name in values:
-            if name not in [row[0] for row in rows]:
-                raise ConfigError("config: unknown field {}".format(name))
-        for name, word, least, most, default in rows:
-            value = values.get(name)
-            if value is None:
-                if default == "-":
-                    raise ConfigError("config: field {} is missing".format(name))
-                value = json.loads(default)
-            kind = KINDS[word]
-            if type(value) is not kind and not (kind is float and type(value) is int):
-                raise ConfigError("config: {}: {} expected".format(name, word))
-            size = value if kind in (int, float, bool) else len(value)  # type: ignore[arg-type]
-            if not float(least) <= float(size) <= float(most):  # type: ignore[arg-type]
-                raise ConfigError("config: {}: {} is outside {} to {}".format(name, size, least, most))
-            setattr(self, name, value)
-        for url in self.nodes:
-            if not isinstance(url, str) or not url.startswith("http://"):
-                raise ConfigError("config: nodes: {!r} does not start with http://".format(url))
+        fill(self, values)
 
 
-def load(path: str = PATH) -> Config:
+def load(path: str = PATH) -> Settings:
     """The configuration in the file; raises ConfigError."""
     try:
         with open(path) as file:
@@ -90,4 +72,6 @@ def load(path: str = PATH) -> Config:
         raise ConfigError("config: {} is no JSON".format(path))
     if not isinstance(values, dict):
         raise ConfigError("config: {}: an object expected".format(path))
-    return Config(values)
+    settings = Settings()
+    fill(settings, values)
+    return settings

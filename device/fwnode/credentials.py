@@ -3,9 +3,9 @@
 from fwnode import crypto
 from fwnode.chain.genesis import Genesis
 from fwnode.compat import drive
-from fwnode.config import ConfigError
 from fwnode.crypto import steps
 from fwnode.roles.identity import Identity
+from fwnode.settings import ConfigError
 from fwnode.trust.root import Root
 
 ROOT = "root"

@@ -9,11 +9,12 @@ import asyncio
 from fwnode.app import Application
 from fwnode.clock import Clock
 from fwnode.compat import drive, forget, ticks_diff, ticks_ms, tidy
-from fwnode.config import ConfigError, load
+from fwnode.config import load
 from fwnode.errors import FwError
 from fwnode.net import wifi
 from fwnode.net.lan import Lan
 from fwnode.node import CHECKING, UPDATING, Node, begin_anew
+from fwnode.settings import ConfigError
 from fwnode.swarm.router import PEERING
 from fwnode.update.boot import Boot
 from fwnode.update.files import FileStore

@@ -1,6 +1,7 @@
 """A board's configuration: defaults, limits, and an error that names the field."""
 
-from fwnode.config import Config, ConfigError
+from fwnode.config import Config
+from fwnode.settings import ConfigError
 from support import raises
 
 GOOD = {"model": "thermometer", "platform": "virtual", "nodes": ["http://127.0.0.1:4567"]}

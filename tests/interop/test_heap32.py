@@ -11,7 +11,7 @@ import pytest
 
 BENCH = Path(__file__).parents[1] / "bench" / "heap32"
 RESIDENT = 38 * 1024
-HEAP = 104 * 1024  # promised are 70 KB: a debt, to be lowered and not raised
+HEAP = 100 * 1024  # promised are 70 KB: a debt, to be lowered and not raised
 
 
 @pytest.fixture(scope="module")

@@ -27,14 +27,14 @@ if MICROPYTHON:
         """A port that is listened on; asyncio's own listener would end with the first connection that finds no heap."""
 
         def __init__(self, on_connection, ip: str, port: int) -> None:  # type: ignore[no-untyped-def]
-            self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            self.sock = sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             try:
-                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                self.sock.bind(socket.getaddrinfo(ip, port)[0][-1])
-                self.sock.listen(_BACKLOG)
-                self.sock.setblocking(False)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.bind(socket.getaddrinfo(ip, port)[0][-1])
+                sock.listen(_BACKLOG)
+                sock.setblocking(False)
             except OSError:
-                self.sock.close()
+                sock.close()
                 raise
             self.task = asyncio.create_task(self._accept(on_connection))
 
