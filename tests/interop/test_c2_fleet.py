@@ -5,10 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent.parent / "system"))
 
 from test_c2_boards import SELDOM, away
 from update_support import Fleet
+
+PATIENCE_S = 150  # three boards that ask at the same time answer nobody, and begin anew
 
 
 def test_c2_2_a_tampered_board_is_repaired_by_its_fellows(tmp_path: Path) -> None:
@@ -26,6 +30,7 @@ def test_c2_2_a_tampered_board_is_repaired_by_its_fellows(tmp_path: Path) -> Non
         fleet.wait(n_i, "repaired", version="1.0.0")
 
 
+@pytest.mark.timeout(600)
 def test_c2_3_and_c2_1_news_spreads_without_a_verification_node(tmp_path: Path) -> None:
     with Fleet(tmp_path, confirmations=1) as fleet:
         old = fleet.release("1.0.0")
@@ -42,12 +47,13 @@ def test_c2_3_and_c2_1_news_spreads_without_a_verification_node(tmp_path: Path) 
         fleet.wait(first, "current", version="1.1.0", case="C1-1")
         fleet.kill_node()
         asker.start()  # the asker is older
-        assert fleet.wait(asker, "offered", version="1.1.0")["case"] == "C2-3"
-        fleet.wait(asker, "updated", version="1.1.0")
+        assert fleet.wait(asker, "offered", version="1.1.0", timeout=PATIENCE_S)["case"] == "C2-3"
+        fleet.wait(asker, "updated", version="1.1.0", timeout=PATIENCE_S)
         answerer.start()
         fleet.wait(answerer, "started")
-        fleet.wait(answerer, "offered", version="1.1.0")  # by its own request, or by somebody's that knows better
-        fleet.wait(answerer, "updated", version="1.1.0")
+        # by its own request, or by somebody's that knows better; while all three ask, nobody answers
+        fleet.wait(answerer, "offered", version="1.1.0", timeout=PATIENCE_S)
+        fleet.wait(answerer, "updated", version="1.1.0", timeout=PATIENCE_S)
 
 
 def test_c2_1_a_board_that_answers_with_an_older_version_takes_the_newer_one(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from fwchain.board.virtual import VirtualBoard
 
 QUIET_S = 1.0
 # A board asks when the test resets it.
-SELDOM: dict[str, Any] = {"check_s": 1000, "retry_s": 10, "quiet_s": QUIET_S, "confirm_s": 12}
+SELDOM: dict[str, Any] = {"check_s": 1000, "retry_s": 25, "quiet_s": QUIET_S, "confirm_s": 12}
 
 
 def away(fleet: Fleet, *boards: VirtualBoard) -> None:
