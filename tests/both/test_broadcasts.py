@@ -2,109 +2,33 @@
 
 import asyncio
 
-from c2_parts import GENUINE, Exchange, Own, R
-from chain_parts import MODEL, TIME, key
-from fwnode import asking, broadcasts, neighbours
-from fwnode.broadcasts import BURST, MAX_QUEUE, MAX_SKEW_S, MAX_WAITING, QUIET, Broadcasts
-from fwnode.chain.header import Header
-from fwnode.compat import run, ticks_diff, ticks_ms
-from fwnode.config import Config
-from fwnode.gate import ADDRESSES, CONNECT_MS
-from fwnode.neighbours import Neighbours
+from c2_parts import GENUINE, R
+from chain_parts import TIME, key
+from ear_parts import (
+    ASK,
+    JOIN,
+    LOG,
+    NEAR,
+    Engine,
+    Lan,
+    Many,
+    Node,
+    block,
+    changed,
+    ear,
+    exchange,
+    fresh,
+    randbelow_of,
+)
+from fwnode import broadcasts
+from fwnode.broadcasts import BURST, MAX_QUEUE, MAX_SKEW_S, MAX_WAITING, QUIET
+from fwnode.compat import run
 from fwnode.net import NetError
 from fwnode.roles.identity import Counters
 from fwnode.roles.log import ANSWERED, verification_log
 from fwnode.wire import message
 from fwnode.wire.bencode import decode, encode
 from fwnode.wire.fields import TYPES
-from support import raises
-
-NEAR = "10.0.0.7"
-exchange = Exchange()  # of which everybody has heard
-ASK = exchange.asked
-JOIN = exchange.join()
-LOG = exchange.confirmations(JOIN, 1)[0]
-
-
-class Lan:
-    """Counts what may come again."""
-
-    def __init__(self):
-        self.again_count = 0
-
-    def again(self):
-        self.again_count += 1
-
-
-class Node:
-    """As much of a node as its ear needs."""
-
-    ip, mask, local = "10.0.0.1", "255.255.255.0", None
-
-    def __init__(self, **config):
-        self.config = Config(dict({"model": MODEL, "platform": "virtual"}, **config))
-        self.boot = self
-        self.version = "1.0.0"
-        self.keys = {"genesis": exchange.network.net + bytes(24)}
-        self.update_only = self.trial = None
-        self.ledger = self
-        self.takes_logs = False
-        self.time = TIME + 100
-        self.clock = self
-        self.lan = Lan()
-        self.hooks = self
-        self.states = []
-        self.dropped = {}
-
-    def told(self):
-        return self.time
-
-    now = told
-
-    def state(self, kind, **facts):
-        self.states.append(kind)
-
-
-class Engine:
-    """Loaded roles that wait for the logs of one request."""
-
-    def __init__(self, request):
-        self.request = request
-
-    def wants(self, request):
-        return request == self.request
-
-
-def ear(**config):
-    return Broadcasts(Node(**config))
-
-
-def changed(data, **changes):
-    """A message with other fields, its signature no longer right: nobody looks at it here."""
-    body = decode(data)
-    body.update(changes)
-    return encode({name: value for name, value in body.items() if value is not None})
-
-
-def block(number=5, head=None):
-    """The announcement of a block by board `number`, never mined."""
-    _, public, certificate = exchange.network.board(number)
-    if head is None:
-        header = Header(600, bytes(32), bytes(32), TIME, 16)
-        head = {"t": b"head", "net": exchange.network.net, "head": header.encode(), "c": 0, "root": 1}
-        head["cert"] = certificate
-        head["sig"] = bytes(64)
-    told = message.new("block", exchange.network.net, message.node_id(public, R), b"", R)
-    told["block"] = encode(head)
-    told["port"], told["ts"], told["sig"] = 4000, TIME + 100, bytes(64)
-    return encode(told)
-
-
-def fresh(number):
-    """A join that claims a key of its own."""
-    public = b"\x04" + number.to_bytes(64, "big")
-    certificate = {"d": MODEL, "pu": public, "exp": TIME * 2, "by": bytes(20), "sig": bytes(64)}
-    return changed(JOIN, cert=encode(certificate), **{"from": message.node_id(public, R)})
 
 
 def test_what_is_good_waits_for_the_roles():
@@ -240,17 +164,6 @@ def test_of_a_larger_network_only_a_sample_answers():
     assert door.judge(ASK, NEAR) == "" and len(door.waiting) == 1
 
 
-class Many:
-    """A gate that knows many members."""
-
-    members = 1000
-
-
-def randbelow_of(module, other):
-    kept, module.randbelow = module.randbelow, other
-    return kept
-
-
 def test_strangers_beyond_their_burst_wait_for_their_turn():
     door = ear()
     found = []
@@ -334,203 +247,3 @@ def test_no_datagram_ends_the_ear_nor_does_a_network_that_fails_for_a_while():
     finally:
         broadcasts.PAUSE_S = kept
     assert door.node.dropped == {"malformed": 2, "lan": 1, "memory": 1} and len(door.queue) == 1
-
-
-# what a request costs after its quiet while, and an answer
-
-
-def engine_of(door):
-    engine = Neighbours(door.node, door)
-    engine.me = exchange.me(2)
-    engine.genesis = exchange.genesis
-    engine.authority = exchange.authority()
-    engine.own = Own()
-    engine.counters = Counters(door.node.dropped)
-    return engine
-
-
-def test_an_address_that_a_datagram_named_gets_one_connection_in_ten_seconds():
-    door = ear()
-    engine = engine_of(door)
-    door.connected[NEAR] = ticks_ms()
-    asyncio.run(engine._respond([NEAR, ASK, 0, b"", False]))
-    assert door.node.dropped == {"busy": 1} and engine.response is None and door.node.states == []
-
-
-def test_so_many_addresses_are_remembered_and_no_more_connected_to():
-    door = ear()
-    engine = engine_of(door)
-    for number in range(ADDRESSES):
-        door.connected["10.0.0.%d" % (100 + number)] = ticks_ms()
-    asyncio.run(engine._respond([NEAR, ASK, 0, b"", False]))
-    assert door.node.dropped == {"busy": 1} and CONNECT_MS == 10000
-
-
-def test_an_answer_goes_to_the_datagrams_address_at_the_signed_port_or_nowhere():
-    door = ear()
-    engine = engine_of(door)
-    low = changed(ASK, port=80)
-    asyncio.run(engine._respond([NEAR, low, 0, b"", False]))
-    assert door.node.dropped == {"malformed": 1} and engine.response is None
-    sent = []
-
-    async def post(source, data):
-        sent.append(source)
-        return b""
-
-    engine.post = post
-    engine.own = Own("9.0.0")  # C2-3: the answer goes out at once
-    asyncio.run(engine._respond([NEAR, ASK, 0, b"", False]))
-    assert sent == [(NEAR, decode(ASK)["port"])]
-
-
-def test_a_quick_fellows_answer_waits_for_the_broadcasts_before_it_and_for_its_turn():
-    exchange = Exchange()
-    door = ear()
-    engine = engine_of(door)
-    engine.me = exchange.me(1)
-    door.node.boot.version = "1.0.0"
-    ask = asking.Asking(engine, (R, exchange.asked))
-    public = exchange.me(2).public
-    kept, asking.TURN_S = asking.TURN_S, 0
-
-    async def main():
-        door.queue.append("a confirmation")
-        door.curves.know(public, NEAR)
-        assert door.curves.take(public, NEAR)  # for its join, a moment ago
-        waiting = asyncio.create_task(ask.turn_of(public, NEAR))
-        for _ in range(3):
-            await asyncio.sleep(0)
-        assert not waiting.done()
-        door.queue.clear()
-        for _ in range(3):
-            await asyncio.sleep(0)
-        assert not waiting.done()
-        door.curves._known.clear()  # as if a second had gone by
-        assert await waiting
-        door.queue.append("what never ends")
-        assert not await ask.turn_of(public, NEAR)
-
-    try:
-        asyncio.run(main())
-    finally:
-        asking.TURN_S = kept
-
-
-# members' turns, and what finds no room
-
-
-def test_a_members_proof_of_work_uses_up_no_strangers_turn():
-    door = ear()
-    engine = engine_of(door)
-    public, other = exchange.me(2).public, exchange.me(3).public
-    assert engine._may_work(public, NEAR)
-    assert not engine._may_work(public, NEAR)  # its own turn, once in five seconds
-    assert engine._may_work(other, NEAR)
-    stranger = b"\x04" + bytes(64)
-    assert door.works.take(stranger, NEAR) and not door.works.take(stranger, NEAR)
-
-
-class Open:
-    """The genesis of an open network."""
-
-    certified = False
-
-
-def test_in_an_open_network_there_is_one_proof_of_work_a_minute_for_all():
-    door = ear()
-    engine = engine_of(door)
-    engine.genesis = Open()
-    assert engine._may_work(exchange.me(2).public, NEAR)
-    assert not engine._may_work(exchange.me(3).public, NEAR)
-
-
-def spread_of(members, ask):
-    """The least and the most milliseconds that `ask` waits for with so many known members."""
-    found = []
-    for most in (False, True):
-        door = ear(quiet_s=2.0)
-        door.curves = Many()
-        door.curves.members = members
-        kept = randbelow_of(broadcasts, lambda limit, most=most: limit - 1 if most and limit > broadcasts.SAMPLE else 0)
-        began = ticks_ms()
-        try:
-            assert door.judge(ask, NEAR) == ""
-        finally:
-            broadcasts.randbelow = kept
-        (entry,) = door.waiting.values()
-        found.append(ticks_diff(entry[broadcasts.DUE], began))
-    return found
-
-
-def test_the_more_members_there_are_the_less_they_confirm_at_once():
-    few, many = spread_of(0, ASK), spread_of(12, ASK)
-    assert 2500 <= few[0] < 2700 and 4500 <= few[1] < 4700
-    assert 1000 <= many[0] < 1200 and 9000 <= many[1] < 9200
-
-
-def test_news_is_told_before_anything_is_confirmed():
-    older = changed(ASK, v=b"0.9.0")
-    for members in (0, 12):
-        least, most = spread_of(members, older)
-        assert 1500 <= least < 1700 and 3500 <= most < 3700
-
-
-def test_a_datagram_that_finds_no_room_is_looked_at_once_more():
-    door = ear()
-    engine = engine_of(door)
-
-    async def no_room(*datagram):
-        raise MemoryError
-
-    engine._joined = engine._logged = no_room
-    for join, data in ((True, JOIN), (False, LOG)):
-        found = (join, b"", b"", data, NEAR)
-        asyncio.run(engine._datagram(*found))
-        assert door.queue == [found]
-        asyncio.run(engine._datagram(*door.queue.pop()))
-        assert door.queue == []
-    assert door.node.dropped == {"memory": 2}
-
-
-def test_a_message_that_finds_no_room_is_tried_again_and_then_left_without_an_answer():
-    door = ear()
-    engine = engine_of(door)
-    kept, neighbours.TICK_S = neighbours.TICK_S, 0
-    tries = []
-
-    async def room_at_last(body, ip):
-        tries.append(body)
-        if len(tries) < neighbours.TRIES:
-            raise MemoryError
-        return b"answer"
-
-    async def no_room(body, ip):
-        raise MemoryError
-
-    try:
-        engine._message = room_at_last
-        assert asyncio.run(engine.on_message(JOIN, NEAR)) == b"answer"
-        engine._message = no_room
-        assert asyncio.run(engine.on_message(JOIN, NEAR)) == b""
-    finally:
-        neighbours.TICK_S = kept
-    assert door.node.dropped == {"memory": 2 * neighbours.TRIES - 1}
-
-
-def test_roles_that_find_no_room_again_and_again_are_given_up():
-    door = ear()
-    engine = engine_of(door)
-    kept, neighbours.TICK_S = neighbours.TICK_S, 0
-
-    async def no_room():
-        raise MemoryError
-
-    engine._turn = no_room
-    try:
-        for _ in range(neighbours.MAX_SHORT):
-            assert asyncio.run(engine._turned())
-        raises(MemoryError, asyncio.run, engine._turned())
-    finally:
-        neighbours.TICK_S = kept
-    assert door.node.dropped == {"memory": neighbours.MAX_SHORT}

@@ -4,13 +4,13 @@ import asyncio
 import gc
 import sys
 
+from ear_parts import ear
 from fwnode import broadcasts, updating
 from fwnode.compat import MICROPYTHON, forget, tidy
 from fwnode.found import Found
 from fwnode.node import Node
 from fwnode.rare import Rare
 from fwnode.swarm.seed import Seeder
-from test_broadcasts import ear
 
 RARE = ("fwnode.chain.proof", "fwnode.chain.inclusion")
 

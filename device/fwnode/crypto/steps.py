@@ -10,26 +10,16 @@ does the work, not at all).
 from sys import implementation
 
 if implementation.name == "micropython":
-    from .pure import (
-        ecdh as ecdh,
-        precompute as precompute,
-        public_key as public_key,
-        seal as seal,
-        sign as sign,
-        sign_digest as sign_digest,
-        unseal as unseal,
-        verify as verify,
-        verify_digest as verify_digest,
-    )
+    from . import pure as _code
 else:
-    from .host import (
-        ecdh as ecdh,
-        precompute as precompute,
-        public_key as public_key,
-        seal as seal,
-        sign as sign,
-        sign_digest as sign_digest,
-        unseal as unseal,
-        verify as verify,
-        verify_digest as verify_digest,
-    )
+    from . import host as _code  # type: ignore[no-redef]
+
+ecdh = _code.ecdh
+precompute = _code.precompute
+public_key = _code.public_key
+seal = _code.seal
+sign = _code.sign
+sign_digest = _code.sign_digest
+unseal = _code.unseal
+verify = _code.verify
+verify_digest = _code.verify_digest

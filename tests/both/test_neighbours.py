@@ -1,0 +1,206 @@
+"""What the roles of C2 do with a request whose quiet while is over, with an answer, with members, and without room."""
+
+import asyncio
+
+from c2_parts import Exchange, Own, R
+from ear_parts import (
+    ASK,
+    JOIN,
+    LOG,
+    NEAR,
+    Many,
+    changed,
+    ear,
+    engine_of,
+    exchange,
+)
+from fwnode import asking, broadcasts, neighbours
+from fwnode.compat import ticks_ms
+from fwnode.gate import ADDRESSES, CONNECT_MS
+from fwnode.wire.bencode import decode
+from support import raises
+
+
+def test_an_address_that_a_datagram_named_gets_one_connection_in_ten_seconds():
+    door = ear()
+    engine = engine_of(door)
+    door.connected[NEAR] = ticks_ms()
+    asyncio.run(engine._respond([NEAR, ASK, 0, b"", False]))
+    assert door.node.dropped == {"busy": 1} and engine.response is None and door.node.states == []
+
+
+def test_so_many_addresses_are_remembered_and_no_more_connected_to():
+    door = ear()
+    engine = engine_of(door)
+    for number in range(ADDRESSES):
+        door.connected["10.0.0.%d" % (100 + number)] = ticks_ms()
+    asyncio.run(engine._respond([NEAR, ASK, 0, b"", False]))
+    assert door.node.dropped == {"busy": 1} and CONNECT_MS == 10000
+
+
+def test_an_answer_goes_to_the_datagrams_address_at_the_signed_port_or_nowhere():
+    door = ear()
+    engine = engine_of(door)
+    low = changed(ASK, port=80)
+    asyncio.run(engine._respond([NEAR, low, 0, b"", False]))
+    assert door.node.dropped == {"malformed": 1} and engine.response is None
+    sent = []
+
+    async def post(source, data):
+        sent.append(source)
+        return b""
+
+    engine.post = post
+    engine.own = Own("9.0.0")  # C2-3: the answer goes out at once
+    asyncio.run(engine._respond([NEAR, ASK, 0, b"", False]))
+    assert sent == [(NEAR, decode(ASK)["port"])]
+
+
+def test_a_quick_fellows_answer_waits_for_the_broadcasts_before_it_and_for_its_turn():
+    exchange = Exchange()
+    door = ear()
+    engine = engine_of(door)
+    engine.me = exchange.me(1)
+    door.node.boot.version = "1.0.0"
+    ask = asking.Asking(engine, (R, exchange.asked))
+    public = exchange.me(2).public
+    kept, asking.TURN_S = asking.TURN_S, 0
+
+    async def main():
+        door.queue.append("a confirmation")
+        door.curves.know(public, NEAR)
+        assert door.curves.take(public, NEAR)  # for its join, a moment ago
+        waiting = asyncio.create_task(ask.turn_of(public, NEAR))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        door.queue.clear()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        door.curves._known.clear()  # as if a second had gone by
+        assert await waiting
+        door.queue.append("what never ends")
+        assert not await ask.turn_of(public, NEAR)
+
+    try:
+        asyncio.run(main())
+    finally:
+        asking.TURN_S = kept
+
+
+# members' turns, and what finds no room
+
+
+def test_a_members_proof_of_work_uses_up_no_strangers_turn():
+    door = ear()
+    engine = engine_of(door)
+    public, other = exchange.me(2).public, exchange.me(3).public
+    assert engine._may_work(public, NEAR)
+    assert not engine._may_work(public, NEAR)  # its own turn, once in five seconds
+    assert engine._may_work(other, NEAR)
+    stranger = b"\x04" + bytes(64)
+    assert door.works.take(stranger, NEAR) and not door.works.take(stranger, NEAR)
+
+
+class Open:
+    """The genesis of an open network."""
+
+    certified = False
+
+
+def test_in_an_open_network_there_is_one_proof_of_work_a_minute_for_all():
+    door = ear()
+    engine = engine_of(door)
+    engine.genesis = Open()
+    assert engine._may_work(exchange.me(2).public, NEAR)
+    assert not engine._may_work(exchange.me(3).public, NEAR)
+
+
+def spread_of(members, ask):
+    """The least and the most milliseconds that `ask` waits for with so many known members."""
+    found = []
+    kept = broadcasts.ticks_ms, broadcasts.randbelow
+    try:
+        broadcasts.ticks_ms = lambda: 1000
+        for most in (0, 1):
+            broadcasts.randbelow = lambda limit, most=most: most * (limit - 1) if limit > broadcasts.SAMPLE else 0
+            door = ear(quiet_s=2.0)
+            door.curves = Many()
+            door.curves.members = members
+            assert door.judge(ask, NEAR) == ""
+            (entry,) = door.waiting.values()
+            found.append(entry[broadcasts.DUE] - 1000)
+    finally:
+        broadcasts.ticks_ms, broadcasts.randbelow = kept
+    return found
+
+
+def test_the_more_members_there_are_the_less_they_confirm_at_once():
+    assert spread_of(0, ASK) == [2500, 4500] and spread_of(12, ASK) == [1000, 9000]
+
+
+def test_news_is_told_before_anything_is_confirmed():
+    older = changed(ASK, v=b"0.9.0")
+    for members in (0, 12):
+        assert spread_of(members, older) == [1500, 3500]
+
+
+def test_a_datagram_that_finds_no_room_is_looked_at_once_more():
+    door = ear()
+    engine = engine_of(door)
+
+    async def no_room(*datagram):
+        raise MemoryError
+
+    engine._joined = engine._logged = no_room
+    for join, data in ((True, JOIN), (False, LOG)):
+        found = (join, b"", b"", data, NEAR)
+        asyncio.run(engine._datagram(*found))
+        assert door.queue == [found]
+        asyncio.run(engine._datagram(*door.queue.pop()))
+        assert door.queue == []
+    assert door.node.dropped == {"memory": 2}
+
+
+def test_a_message_that_finds_no_room_is_tried_again_and_then_left_without_an_answer():
+    door = ear()
+    engine = engine_of(door)
+    kept, neighbours.TICK_S = neighbours.TICK_S, 0
+    tries = []
+
+    async def room_at_last(body, ip):
+        tries.append(body)
+        if len(tries) < neighbours.TRIES:
+            raise MemoryError
+        return b"answer"
+
+    async def no_room(body, ip):
+        raise MemoryError
+
+    try:
+        engine._message = room_at_last
+        assert asyncio.run(engine.on_message(JOIN, NEAR)) == b"answer"
+        engine._message = no_room
+        assert asyncio.run(engine.on_message(JOIN, NEAR)) == b""
+    finally:
+        neighbours.TICK_S = kept
+    assert door.node.dropped == {"memory": 2 * neighbours.TRIES - 1}
+
+
+def test_roles_that_find_no_room_again_and_again_are_given_up():
+    door = ear()
+    engine = engine_of(door)
+    kept, neighbours.TICK_S = neighbours.TICK_S, 0
+
+    async def no_room():
+        raise MemoryError
+
+    engine._turn = no_room
+    try:
+        for _ in range(neighbours.MAX_SHORT):
+            assert asyncio.run(engine._turned())
+        raises(MemoryError, asyncio.run, engine._turned())
+    finally:
+        neighbours.TICK_S = kept
+    assert door.node.dropped == {"memory": neighbours.MAX_SHORT}
