@@ -140,7 +140,7 @@ def test_sync_from_nothing_onward_and_over_a_fork(world: World) -> None:
         world.grow(theirs, 6, 30, 500)
         world.grow(ours, 4, 40, 900)
         over = await sync(ours, remote)
-        assert over.reorganised and over.height == 31
+        assert over.reorganised and over.returned == 4 and over.height == 31
         assert ours.tip().hash == theirs.tip().hash
         assert sorted(ours.pool()) == sorted(world.net.log(n) for n in (100, 101, 40, 41, 42, 43))
 

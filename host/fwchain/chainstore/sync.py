@@ -181,7 +181,8 @@ async def _blocks(store: Store, remote: Remote, height: int, digest: bytes, resu
             if added.hash != wanted:
                 raise SyncError(f"{remote.url}: block {fork + index + 1} is not the one of its header")
             result.blocks += added.status != "known"
-            result.reorganised |= added.status == "reorganised"
+            if added.status == "reorganised":  # what its blocks gave to the pool on the way stands in the branch now
+                result.reorganised, result.returned = True, 0
             result.returned += added.returned
     finally:
         for task in asked:
