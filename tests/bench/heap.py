@@ -18,11 +18,8 @@ from rich.console import Console
 from rich.table import Table
 from update_support import Fleet, Update
 
-from fwchain.board import closure
-from fwchain.board.image import collect, compile_files
+from fwchain.board import compact
 from fwchain.board.launcher import RUNTIME_HEAP
-from fwchain.flashing.mpy import OPTIMISE
-from fwchain.resources import fwnode_folder
 
 HEAP_OF_A_BOARD = 192 * 1024
 LEAST = 96 * 1024
@@ -93,7 +90,7 @@ def smallest(old: Update, new: Update, fleet: Fleet) -> int:
 def mpy_sizes(resident: set[str]) -> dict[str, list[int]]:
     """Package → bytes of .mpy: [of the modules that stay loaded, of those that are loaded on demand]."""
     sizes: dict[str, list[int]] = {}
-    for path, code in compile_files(closure.needed(collect(fwnode_folder())), OPTIMISE).items():
+    for path, code in compact.library().items():
         module = ("fwnode/" + path).removesuffix(".mpy").replace("/", ".").removesuffix(".__init__")
         row = sizes.setdefault(path.split("/")[0] if "/" in path else "(fwnode itself)", [0, 0])
         row[0 if module in resident else 1] += len(code)

@@ -47,7 +47,7 @@ def test_another_version_gives_another_image(example: bytes) -> None:
 
 def test_the_image_carries_the_application_and_fwnode() -> None:
     files = firmware.image_files(EXAMPLE, "thermometer", "1.2.3")
-    assert {"main.py", "app.py", "calibration.json", "build_info.py", "fwnode/__init__.py"} <= set(files)
+    assert {"main.py", "app.py", "calibration.json", "build_info.py", "fwnode/__init__.mpy"} <= set(files)
     scope: dict[str, str] = {}
     exec(files["build_info.py"], scope)
     assert (scope["MODEL"], scope["VERSION"]) == ("thermometer", "1.2.3")

@@ -14,7 +14,7 @@ import re
 import struct
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -113,12 +113,12 @@ def build_romfs(files: Mapping[str, bytes]) -> bytes:
     return bytes(writer.finalise())
 
 
-def compile_files(files: Mapping[str, bytes], optimise: int = 0) -> dict[str, bytes]:
-    """`files` with each .py replaced by its .mpy (two compilers at once)."""
+def compile_files(files: Mapping[str, bytes], optimise: int = 0, name: Callable[[str], str] = str) -> dict[str, bytes]:
+    """`files` with each .py replaced by its .mpy (two compilers at once); `name` says what tracebacks call a path."""
     sources = [path for path in files if path.endswith(".py")]
     result = {path: content for path, content in files.items() if not path.endswith(".py")}
     with ThreadPoolExecutor(2) as pool:
-        compiled = pool.map(lambda path: compile_py(files[path], path, optimise), sources)
+        compiled = pool.map(lambda path: compile_py(files[path], name(path), optimise), sources)
         for path, code in zip(sources, compiled, strict=True):
             result[path[:-3] + ".mpy"] = code
     return result

@@ -13,9 +13,11 @@ import typer
 from fwchain.board import boards
 from fwchain.board.runtime.vb import flash as nor
 from fwchain.board.runtime.vb import state as st
+from fwchain.board.traceback import readable
 from fwchain.board.virtual import VirtualBoard
 from fwchain.cli import flash
 from fwchain.errors import HostError, SetupError
+from fwchain.vendor.firmware import python_files, sources
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make, run, flash and watch boards.")
 
@@ -109,6 +111,17 @@ def flip(
         typer.echo(json.dumps({"address": address, "value": now}))
     else:
         typer.echo(f"flash 0x{address:06x}: 0x{now ^ 1:02x} is now 0x{now:02x}")
+
+
+@app.command()
+def traceback(
+    log: typer.FileText = typer.Argument("-", help="What the board said; - or nothing: standard input."),
+    source: Path = typer.Option(None, "--app", help="Source folder of its application, where it runs a firmware."),
+) -> None:
+    """Print a board's console with fwnode's own names in tracebacks, where the board has short ones."""
+    mentions = python_files(sources(source)) if source else []
+    for line in readable(log, mentions):
+        typer.echo(line, nl=False)
 
 
 @app.command()

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from fwchain import resources
-from fwchain.board import closure
-from fwchain.board.image import collect, compile_files
+from fwchain.board import compact
 
 LIBRARY = "/lib/fwnode"
-OPTIMISE = 3  # mpy-cross -O: no asserts, no line numbers: 6 % smaller
 
 STARTERS = ("boot.py", "main.py")
 
 
 def library() -> dict[str, bytes]:
     """Path on the board → content, for what a board needs of fwnode, compiled to .mpy."""
-    sources = closure.needed(collect(resources.fwnode_folder()))
-    return {f"{LIBRARY}/{name}": data for name, data in compile_files(sources, OPTIMISE).items()}
+    return {f"{LIBRARY}/{name}": data for name, data in compact.library().items()}
 
 
 def starters() -> dict[str, bytes]:

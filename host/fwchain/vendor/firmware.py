@@ -6,6 +6,7 @@ fwnode, `main.py`, and a module `build_info` with MODEL and VERSION. The same so
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from fwchain import resources
@@ -37,16 +38,20 @@ def sources(folder: Path) -> dict[str, bytes]:
     return files
 
 
-def image_files(folder: Path, model: str, version: str) -> dict[str, bytes]:
-    """Everything that goes into the image, path → content."""
-    from fwchain.board import closure
-    from fwchain.board.image import collect
+def python_files(files: Mapping[str, bytes]) -> list[bytes]:
+    """The sources in Python among `files`: the names in them are not shortened in fwnode (fwchain.board.compact)."""
+    return [content for path, content in files.items() if path.endswith(".py")]
 
-    needed = closure.needed(collect(resources.fwnode_folder()))
-    files = {"fwnode/" + path: content for path, content in needed.items()}
+
+def image_files(folder: Path, model: str, version: str) -> dict[str, bytes]:
+    """Everything that goes into the image, path → content: fwnode compiled, the rest as it lies there."""
+    from fwchain.board import compact
+
+    own = sources(folder)
+    files = {"fwnode/" + path: content for path, content in compact.library(python_files(own)).items()}
     files["main.py"] = resources.device_file("main.py").read_bytes()
     files["build_info.py"] = f"MODEL = {model!r}\nVERSION = {version!r}\n".encode()
-    files.update(sources(folder))
+    files.update(own)
     return files
 
 

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from update_support import Fleet
 
-from fwchain.board import provision
+from fwchain.board import compact, provision
 from fwchain.board.enrol import enrol
 from fwchain.board.virtual import VirtualBoard
 from fwchain.errors import EXIT_SETUP
@@ -76,7 +76,9 @@ def make_board(folder: Path) -> Path:
         files["/nvs.json"] = json.dumps({k: v.hex() for k, v in values.items() if isinstance(v, bytes)}).encode()
         files["/flash.bin"] = board.flash.read(0, board.table.ota_slots[0].end)
     files["/board.py"] = (HERE / "board.py").read_bytes()
-    for path, data in {**files, **mpy.library()}.items():
+    mentions = [files["/board.py"], (HERE / "run.mjs").read_bytes()]
+    files.update({f"/lib/fwnode/{path}": data for path, data in compact.library(mentions).items()})
+    for path, data in files.items():
         target = out / path.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from fwchain import network as networks
-from fwchain.board import boards, provision
+from fwchain import resources
+from fwchain.board import boards, closure, compact, provision
 from fwchain.board.enrol import enrol
-from fwchain.board.image import build_image, compile_files
+from fwchain.board.image import build_image, collect
 from fwchain.board.powercut import states
 from fwchain.board.powercut.states import Operation
 from fwchain.board.virtual import VirtualBoard
@@ -96,7 +97,8 @@ class Scene:
         fwchain("release", "build", "--image", image, *words)
         fwchain("release", "sign", metadata, "--network", self.place)
         fwchain("release", "publish", metadata, "--network", self.place)
-        self.library = {f"/lib/{p}": d for p, d in compile_files(impatient(files), 3).items()}
+        fwnode = impatient(closure.needed(collect(resources.fwnode_folder())))
+        self.library = {f"/lib/fwnode/{p}": d for p, d in compact.compiled(fwnode).items()}
         return image
 
     def _make_board(self, image: bytes) -> None:
@@ -125,13 +127,13 @@ class Scene:
 
 
 def impatient(files: dict[str, bytes]) -> dict[str, bytes]:
-    """fwnode's sources among `files`, with the changes of IMPATIENT."""
-    found = {path: data for path, data in files.items() if path.startswith("fwnode/")}
+    """fwnode's sources, with the changes of IMPATIENT."""
+    found = dict(files)
     for path, old, new in IMPATIENT:
-        text = found[f"fwnode/{path}"].decode()
+        text = found[path].decode()
         if old not in text:
             raise SceneError(f"fwnode/{path} has no {old!r} any more")
-        found[f"fwnode/{path}"] = text.replace(old, new).encode()
+        found[path] = text.replace(old, new).encode()
     return found
 
 

@@ -1,0 +1,233 @@
+"""fwnode as it is put on a board: its own names made short, in each file as many as need be and the same ones again.
+
+MicroPython keeps every name that it has ever seen for as long as it runs, some 25 bytes each on an ESP32 and more on
+the virtual board: fwnode's 1,700 names took a third of what it took of the heap. Two names may share a short one when
+no file has both. What a name is good for elsewhere leaves it as it is: MicroPython's names and the standard library's,
+those that stand in fwnode as text (it may be what getattr looks for), modules, errors, and what an application
+mentions, so that it may reach into anything.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
+
+from fwchain import resources
+from fwchain.board import closure
+from fwchain.board.image import collect, compile_files
+
+OPTIMISE = 3  # mpy-cross -O: no asserts, no line numbers: 6 % smaller
+
+# Names that fwnode uses for things of its own, and others for theirs. A test finds those that are missing here.
+SHARED = """
+    abort active add address base bits buffer clear close collect columns config connect const count data decode dict
+    digest done elapsed enable encode error events extend feed fill find full get hash head height host id idle index
+    info items join k key keys kill label last length link list listen load main measure name new open pack partition
+    path platform port post put r read readinto readline recv release remove rename request reset run s seed server
+    set_boot sha256 shape size slot sock source start state stats status stop stream string sync target tasks tell
+    threshold ticks_add ticks_diff ticks_ms time times unpack update url value values version wait wake write
+"""
+# what an application or a program at the prompt finds by its name
+PUBLIC = """
+    run check_now Config FileStore KeyStore Slots SlotView app_version image_length private_key put_record
+    verifier_steps
+"""
+WORD = re.compile(rb"[A-Za-z_]\w*")
+LETTERS, DIGITS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789"
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def compiled(sources: Mapping[str, bytes], mentions: Iterable[bytes] = ()) -> dict[str, bytes]:
+    """`sources` (path below fwnode → content) as a board gets them: short names, .mpy files."""
+    return compile_files(Compact(sources, mentions).files(), OPTIMISE, module_name)
+
+
+def library(mentions: Iterable[bytes] = ()) -> dict[str, bytes]:
+    """The same of what a board needs of fwnode."""
+    return compiled(closure.needed(collect(resources.fwnode_folder())), mentions)
+
+
+def module_name(path: str) -> str:
+    """What tracebacks call the file `path` of fwnode: its module, a name that the board has anyway."""
+    return f"{closure.PACKAGE}/{path}".removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+class Compact:
+    """The short names of `sources` (path below fwnode → content); `mentions` are sources whose names are left alone."""
+
+    def __init__(self, sources: Mapping[str, bytes], mentions: Iterable[bytes] = ()) -> None:
+        self.sources = sources
+        self.short = dict(_chosen(tuple(sorted(sources.items()))))
+        for word in {word for source in mentions for word in WORD.findall(source)}:
+            self.short.pop(word.decode(), None)
+
+    def files(self) -> dict[str, bytes]:
+        """`sources` with the short names."""
+        return {path: self.rename(source) for path, source in self.sources.items()}
+
+    def rename(self, source: bytes) -> bytes:
+        """A source of fwnode, or a program that uses it, with the short names."""
+        return ast.unparse(_Renamer(self.short).visit(ast.parse(source))).encode()
+
+    def long(self, path: str, short: str) -> str:
+        """The name that `short` stands for in the file `path`; `short` itself where it stands for none."""
+        here = used(ast.parse(self.sources.get(path, b"")))
+        return next((name for name, given in self.short.items() if given == short and name in here), short)
+
+
+def used(tree: ast.AST) -> set[str]:
+    """Every name in a source."""
+    return {name for node in ast.walk(tree) for name in _names(node)}
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Name):
+        yield node.id
+    elif isinstance(node, ast.Attribute):
+        yield node.attr
+    elif isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+        yield node.name
+    elif isinstance(node, (ast.arg, ast.keyword)):
+        yield node.arg or ""
+    elif isinstance(node, ast.alias):
+        yield from node.name.split(".")
+        yield node.asname or ""
+    elif isinstance(node, (ast.Global, ast.Nonlocal)):
+        yield from node.names
+
+
+@lru_cache(maxsize=8)
+def _chosen(sources: tuple[tuple[str, bytes], ...]) -> tuple[tuple[str, str], ...]:
+    """(name, short name) of every name that may have one: the most common first, each the first that is free."""
+    trees = {path: ast.parse(source) for path, source in sources}
+    places: dict[str, set[str]] = defaultdict(set)
+    for path, tree in trees.items():
+        for name in used(tree):
+            places[name].add(path)
+    for name in set().union(*(_set_from_outside(tree) for tree in trees.values())):
+        places[name] = set(trees)  # an object has it that is another file's
+    family = _families(trees)
+    own = set().union(*map(_defined, trees.values())) - _kept(trees)
+    taken: dict[str, set[str]] = defaultdict(set)
+    chosen = {}
+    for name in sorted(own, key=lambda name: (-len(places[name]), name)):
+        where = {family[path] for path in places[name]}
+        short = next(s for s in _short_names() if s not in places and not taken[s] & where)
+        taken[short] |= where
+        chosen[name] = short
+    return tuple(chosen.items())
+
+
+def _short_names() -> Iterator[str]:
+    """a0, b0, …: no word that somebody would give to a thing."""
+    return (letter + digit for digit, letter in itertools.product(DIGITS, LETTERS))
+
+
+def _defined(tree: ast.Module) -> set[str]:
+    """What a file gives a name to, but for constants that MicroPython leaves out."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, ast.arg):
+            found.add(node.arg)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            found.add(node.attr)
+    return {name for name in found if not name.startswith("__")} - set(_left_out(tree))
+
+
+def _left_out(tree: ast.Module) -> Iterator[str]:
+    """`_NAME = const(…)`: its name tells the compiler that nobody else needs it."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and _called(node.value) == "const":
+            for target in node.targets:
+                if isinstance(target, ast.Name) and target.id.startswith("_"):
+                    yield target.id
+
+
+def _set_from_outside(tree: ast.Module) -> set[str]:
+    """Attributes that are set on anything but `self`."""
+    return {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and not (isinstance(node.value, ast.Name) and node.value.id == "self")
+    }
+
+
+def _families(trees: Mapping[str, ast.Module]) -> dict[str, str]:
+    """Path → one of the paths whose classes inherit from each other: an object has the names of all of them."""
+    classes = [
+        (path, node) for path, tree in trees.items() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
+    ]
+    places = {node.name: path for path, node in classes}
+    family = {path: path for path in trees}
+    for path, node in classes:
+        for base in map(_last, node.bases):
+            old, new = family[path], family[places.get(base, path)]
+            family = {p: new if f == old else f for p, f in family.items()}
+    return family
+
+
+def _kept(trees: Mapping[str, ast.Module]) -> set[str]:
+    """The names that stay as they are."""
+    kept = {*SHARED.split(), *PUBLIC.split()}
+    for path in trees:
+        kept.update(path.removesuffix(".py").split("/"))
+    own = set().union(*map(_defined, trees.values())) - kept
+    for tree in trees.values():
+        comments = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in comments:
+                kept.update(node.value.split() if "\n" in node.value else [node.value])  # a table of fields, or a name
+            elif isinstance(node, ast.ClassDef) and _is_error(node):
+                kept.add(node.name)  # it is printed
+    gathering = {n.name for tree in trees.values() for n in ast.walk(tree) if isinstance(n, FUNCTIONS) and n.args.kwarg}
+    for tree in trees.values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and (_last(node.func) not in own or _last(node.func) in gathering):
+                kept.update(keyword.arg or "" for keyword in node.keywords)
+    return kept
+
+
+def _is_error(node: ast.ClassDef) -> bool:
+    return any(base.endswith(("Error", "Exception")) for base in map(_last, node.bases))
+
+
+def _called(node: ast.expr) -> str:
+    return _last(node.func) if isinstance(node, ast.Call) else ""
+
+
+def _last(node: ast.expr) -> str:
+    """The last word of `a.b.c`."""
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+class _Renamer(ast.NodeTransformer):
+    def __init__(self, short: Mapping[str, str]) -> None:
+        self._short: Callable[[str], str] = lambda name: short.get(name, name)
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node, ast.Name):
+            node.id = self._short(node.id)
+        elif isinstance(node, ast.Attribute):
+            node.attr = self._short(node.attr)
+        elif isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+            node.name = self._short(node.name)
+        elif isinstance(node, (ast.arg, ast.keyword)) and node.arg:
+            node.arg = self._short(node.arg)
+        elif isinstance(node, ast.alias):
+            node.name = ".".join(map(self._short, node.name.split(".")))
+            node.asname = self._short(node.asname) if node.asname else None
+        elif isinstance(node, (ast.Global, ast.Nonlocal)):
+            node.names = list(map(self._short, node.names))
+        return node
