@@ -105,10 +105,10 @@ class Asking:
             self.outbox.pop(0)
         elif self.over:
             return False
+        elif self.fellows.newer and (late or self.ending is not None):  # news comes before a confirmation
+            await self._newer()
         elif self.ending is not None:
             await self._compared(self.ending[1], self.ending[2])
-        elif self.fellows.newer and late:
-            await self._newer()
         elif self.fellows.joins and late and not self.fellows.over and not self.ending:
             await self._finish("no {} confirmations in time".format(self.engine.genesis.confirmations))
         elif late:

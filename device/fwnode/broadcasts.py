@@ -153,11 +153,12 @@ class Broadcasts:
             return "busy"
         if randbelow(max(self.curves.members, SAMPLE)) >= SAMPLE:
             return ""
-        wait_ms = spread_ms = int(self.node.config.quiet_s * 1000)
+        spread_ms = int(self.node.config.quiet_s * 1000)
+        wait_ms = spread_ms * 3 // 4
         if received["v"] == self.node.boot.version.encode():  # C2-2, after C2-3: news comes before a confirmation
-            wait_ms = wait_ms * 3 // 2
+            wait_ms *= 2
             spread_ms = spread_ms * (4 + self.curves.members) // 4  # the more there are, the less they speak at once
-        due = ticks_add(ticks_ms(), wait_ms + randbelow(spread_ms + 1) - spread_ms // 4)
+        due = ticks_add(ticks_ms(), wait_ms + randbelow(spread_ms + 1))
         self.waiting[received["from"]] = [ip, data, due, b"", False]
         return ""
 

@@ -15,7 +15,7 @@ from ear_parts import (
     exchange,
 )
 from fwnode import asking, broadcasts, neighbours
-from fwnode.compat import ticks_ms
+from fwnode.compat import ticks_add, ticks_ms
 from fwnode.gate import ADDRESSES, CONNECT_MS
 from fwnode.wire.bencode import decode
 from support import raises
@@ -89,6 +89,29 @@ def test_a_quick_fellows_answer_waits_for_the_broadcasts_before_it_and_for_its_t
         asking.TURN_S = kept
 
 
+def test_news_that_came_before_the_verifiers_were_compared_is_taken_first():
+    exchange = Exchange()
+    engine = engine_of(ear())
+    engine.me = exchange.me(1)
+    ask = asking.Asking(engine, (R, exchange.asked))
+    ask.until = ticks_add(ticks_ms(), 60000)
+    ask.ending = ("end", "current", "")
+    done = []
+
+    async def newer():
+        done.append("C2-3")
+        ask.fellows.newer.clear()
+
+    async def compared(outcome, why):
+        done.append("C2-2: " + outcome)
+        ask.ending = None
+
+    ask._newer, ask._compared = newer, compared
+    ask.fellows.newer.append("a fellow")
+    assert asyncio.run(ask.turn()) and asyncio.run(ask.turn()) and not asyncio.run(ask.turn())
+    assert done == ["C2-3", "C2-2: current"]
+
+
 # members' turns, and what finds no room
 
 
@@ -137,7 +160,7 @@ def spread_of(members, ask):
 
 
 def test_the_more_members_there_are_the_less_they_confirm_at_once():
-    assert spread_of(0, ASK) == [2500, 4500] and spread_of(12, ASK) == [1000, 9000]
+    assert spread_of(0, ASK) == [3000, 5000] and spread_of(12, ASK) == [3000, 11000]
 
 
 def test_news_is_told_before_anything_is_confirmed():

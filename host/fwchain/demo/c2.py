@@ -187,6 +187,7 @@ class C2Story(Fleet):
         began = time.monotonic()
         self.switch_on([asker])
         with self.screen:
+            self.ask_until_offered(asker)
             cases = self.spread_on(BOARDS[1:] + HOSTS)
         took = time.monotonic() - began
         for case, what in (("C2-3", "the asker is older"), ("C2-1", "the answerer is older")):
@@ -195,6 +196,23 @@ class C2Story(Fleet):
                 raise NotSeen(f"nobody updated by {case}")
             self.screen.seen(f"{case}: {what}", ", ".join(names))
         self.screen.seen(f"all run {good}, no verification node", f"after {took:.0f} s")
+
+    def ask_until_offered(self, name: str) -> None:
+        """Wait until this node's own question has brought it the news (C2-3): fellows without it may be quicker, or
+        the one that has it may be answering another; then its reset button stands for its next question.
+        """
+        asked, over = Expected("offered", version=good, case="C2-3"), ("current", "unanswered")
+        end = time.monotonic() + C2_S
+        while not any(map(asked, self.watch.since_mark(name))):
+            for who, event in self.watch.poll():
+                self.screen.event(who, event)
+                if who == name and event["event"] in over:
+                    self.screen.say(f"{name} is reset")
+                    self.boards[name].reset()
+            self.check()
+            if time.monotonic() > end:
+                raise NotSeen(f"{name} was not offered {good} by C2-3 within {C2_S} s")
+            time.sleep(POLL_S)
 
     def spread_on(self, names: list[str]) -> dict[str, str]:
         """Wait until each of `names` has updated; by which case it did. A board's reset button stands for the end of
