@@ -59,6 +59,11 @@ class Asking:
         handing = any(not one.done for one in self.fellows.handings)
         return self.over and (not handing or ticks_diff(ticks_ms(), self.until) >= 0)
 
+    @property
+    def engaged(self) -> bool:
+        """Something has come of it, or it hands over: no room, and no time, for answering fellows."""
+        return not self.idle and (self.over or bool(self.fellows.joins or self.fellows.newer or self.fellows.older))
+
     async def begin(self) -> None:
         """Step 1: broadcast req_verchk."""
         engine = self.engine

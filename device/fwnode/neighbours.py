@@ -170,9 +170,11 @@ class Neighbours:
         return True
 
     def _free(self) -> bool:
-        """Whether this board may answer a fellow: no other exchange, no check of its own, nothing else to load."""
-        idle = self.asking is None or self.asking.idle
-        return idle and self.response is None and self.ended is None and not (self.door.closing or self.door.else_waits)
+        """Whether this board may answer a fellow: no other exchange, no check of its own, nothing else to load. Boards
+        that ask at the same time answer each other, until something has come of what they asked themselves.
+        """
+        busy = (self.asking is not None and self.asking.engaged) or self.response is not None or self.ended is not None
+        return not (busy or self.door.closing or self.door.else_waits)
 
     # broadcasts
 

@@ -112,6 +112,38 @@ def test_news_that_came_before_the_verifiers_were_compared_is_taken_first():
     assert done == ["C2-3", "C2-2: current"]
 
 
+def test_boards_that_ask_at_the_same_time_answer_each_other_until_they_are_engaged():
+    exchange = Exchange()
+    door = ear()
+    engine = engine_of(door)
+    engine.me = exchange.me(1)
+    engine.asking = ask = asking.Asking(engine, (R, exchange.asked))
+    ask.until = ticks_add(ticks_ms(), 60000)
+    assert engine._free()
+    for engage in (
+        lambda: ask.fellows.joins.update({b"n_j": None}),
+        lambda: ask.fellows.newer.append("a fellow"),
+        lambda: setattr(ask.fellows, "older", 1),
+    ):
+        engage()
+        assert not engine._free()
+        ask.fellows.joins.clear()
+        ask.fellows.newer.clear()
+        ask.fellows.older = 0
+    ask.over = True
+    assert engine._free()  # nobody waits for M
+    ask.fellows.handings.append(Handing())
+    assert not engine._free()
+    ask.until = ticks_ms()
+    assert engine._free()
+
+
+class Handing:
+    """M is promised to a fellow, and not fetched yet."""
+
+    done = False
+
+
 # members' turns, and what finds no room
 
 
