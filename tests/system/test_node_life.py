@@ -117,6 +117,7 @@ def test_a_newer_fellow_hands_its_release_over(tmp_path: Path) -> None:
         older = HostNode(fleet, 2, fleet.release("1.0.0"), **{"node.pool_s": 1.0})
         try:
             newer.start()
+            newer.wait("unanswered")  # else it may tell of its release first, by its own question (C2-1)
             older.start()
             assert older.wait("offered", version="1.1.0", timeout=120)["case"] == "C2-3"
             down = older.wait("downloaded", version="1.1.0")["down"]
