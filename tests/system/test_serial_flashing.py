@@ -104,6 +104,16 @@ def test_deploy_twice_changes_nothing(board: VirtualBoard) -> None:
     assert "1 removed" in out
 
 
+def test_deploy_leaves_alone_what_an_application_names(board: VirtualBoard, tmp_path: Path) -> None:
+    fwchain("deploy")
+    reach = "import sys; sys.path[:] = ['/lib']; from fwnode.update import failures as f; print(hasattr(f, 'Failures'))"
+    assert mpremote(board, "exec", reach).strip() == "False"
+    (tmp_path / "app.py").write_text("from fwnode.update.failures import Failures\n")
+    assert "deployed:" in fwchain("deploy", "--app", tmp_path)
+    assert mpremote(board, "exec", reach).strip() == "True"
+    assert "no app.py" in fwchain("deploy", "--app", tmp_path / "..", code=3)
+
+
 def test_deploy_keeps_a_makers_own_main(board: VirtualBoard) -> None:
     fwchain("deploy")
     mpremote(board, "exec", "f = open('/main.py', 'w'); f.write('import machine'); f.close()")

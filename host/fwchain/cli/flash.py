@@ -107,13 +107,23 @@ def provision(
 
 
 @app.command()
-def deploy(board: str = BOARD, port: str = PORT, tool: str = TOOL, as_json: bool = JSON) -> None:
+def deploy(
+    board: str = BOARD,
+    port: str = PORT,
+    tool: str = TOOL,
+    source: Path = typer.Option(
+        None, "--app", help="Folder of your application's sources: the names of fwnode in them stay as they are."
+    ),
+    as_json: bool = JSON,
+) -> None:
     """Copy fwnode to a board as .mpy files; what is there already stays."""
     from fwchain.flashing import deploy as deploying
     from fwchain.flashing import prompt
+    from fwchain.vendor import firmware
 
+    mentions = firmware.python_files(firmware.sources(source)) if source else []
     with prompt.opened(tool, ports.choose(board, port)) as opened:
-        deploying.deploy(opened, Show(as_json))
+        deploying.deploy(opened, Show(as_json), mentions=mentions)
         opened.restart()
 
 

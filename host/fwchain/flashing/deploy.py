@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,11 +38,16 @@ class Deployed:
         return bool(self.copied or self.removed)
 
 
-def deploy(prompt: Prompt, show: Show, files: Mapping[str, bytes] | None = None) -> Deployed:
-    """Make the board's files those given (default: fwnode and main.py). Raises FlashingError."""
+def deploy(
+    prompt: Prompt, show: Show, files: Mapping[str, bytes] | None = None, mentions: Iterable[bytes] = ()
+) -> Deployed:
+    """Make the board's files those given (default: fwnode and main.py). Raises FlashingError.
+
+    `mentions` are the sources of the application that comes to the board: what it names in fwnode keeps its name.
+    """
     if files is None:
         with show.step("compiling fwnode to .mpy"):
-            files = {**mpy.library(), **mpy.starters()}
+            files = {**mpy.library(mentions), **mpy.starters()}
     with show.step(f"asking {prompt.port} what it has"):
         before = _list(prompt)
     kept = [path for path in before.own if path in files]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fwchain import resources
 from fwchain.board import compact
 
@@ -10,9 +12,11 @@ LIBRARY = "/lib/fwnode"
 STARTERS = ("boot.py", "main.py")
 
 
-def library() -> dict[str, bytes]:
-    """Path on the board → content, for what a board needs of fwnode, compiled to .mpy."""
-    return {f"{LIBRARY}/{name}": data for name, data in compact.library().items()}
+def library(mentions: Iterable[bytes] = ()) -> dict[str, bytes]:
+    """Path on the board → content, for what a board needs of fwnode, compiled to .mpy; names that `mentions` (sources
+    in Python) have stay as they are.
+    """
+    return {f"{LIBRARY}/{name}": data for name, data in compact.library(mentions).items()}
 
 
 def starters() -> dict[str, bytes]:
