@@ -106,7 +106,9 @@ def test_deploy_twice_changes_nothing(board: VirtualBoard) -> None:
 
 def test_deploy_leaves_alone_what_an_application_names(board: VirtualBoard, tmp_path: Path) -> None:
     fwchain("deploy")
-    reach = "import sys; sys.path[:] = ['/lib']; from fwnode.update import failures as f; print(hasattr(f, 'Failures'))"
+    reach = (
+        "import sys; sys.path.insert(0, '/lib'); from fwnode.update import failures as f; print(hasattr(f, 'Failures'))"
+    )
     assert mpremote(board, "exec", reach).strip() == "False"
     (tmp_path / "app.py").write_text("from fwnode.update.failures import Failures\n")
     assert "deployed:" in fwchain("deploy", "--app", tmp_path)
