@@ -17,6 +17,7 @@ DOWNLOADING = (
     "fwnode.swarm.pieces",
     "fwnode.swarm.dial",
     "fwnode.swarm.endgame",
+    "fwnode.swarm.patience",
     "fwnode.swarm.webseed",
     "fwnode.swarm.why",
 ) + RARE

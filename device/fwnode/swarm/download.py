@@ -8,8 +8,9 @@ import asyncio
 
 from fwnode.compat import ticks_diff, ticks_ms
 from fwnode.swarm import BLOCK, SECTOR, Buffers, SwarmError, Violation, bitfield, wire
-from fwnode.swarm.dial import CHOKES, Dialler
+from fwnode.swarm.dial import Dialler
 from fwnode.swarm.endgame import help_block
+from fwnode.swarm.patience import look
 from fwnode.swarm.pieces import MIXED, Pieces
 from fwnode.swarm.seed import Seeder
 from fwnode.swarm.streams import ready, recv
@@ -372,48 +373,5 @@ class Download(Seeder):
     def tick(self, now: int) -> None:
         """Drop who is silent or slow, dial, call the web seed, and give up when nobody is left."""
         super().tick(now)
-        if not self.missing or self.over.is_set():
-            return
-        waiting = self.dialler.waiting(now)
-        for peer in list(self.peers):
-            if peer.asked:
-                if ticks_diff(now, peer.came) > self.silent_ms:
-                    peer.kill("went silent")
-                elif ticks_diff(now, peer.window) > self.slow_ms:
-                    if (peer.down - peer.mark) * 1000 < self.slow_rate * self.slow_ms:
-                        peer.kill("too slow")
-                    peer.window = now
-                    peer.mark = peer.down
-            elif peer.dialled and waiting and ticks_diff(now, peer.since) > self.choke_ms:
-                if peer.choked and peer.wanting:
-                    peer.kill(CHOKES)
-                elif not peer.wanting and not peer.interested:
-                    peer.kill("has nothing that we miss")
-        self.fill_all()
-        self.dialler.tick(now)
-        self._web(now)
-        quiet = ticks_diff(now, self.last)
-        if quiet > 20000 and self.announcer:
-            self.announcer.sooner(60000)
-        if quiet > self.give_up_ms or (quiet > self.lonely_ms and self._lonely(waiting)):
-            from fwnode.swarm.why import why
-
-            self.fail(SwarmError(why(self)))
-        if ticks_diff(now, self.told) > 1000:
-            self.told = now
-            self.event("progress", left=self.missing, pieces=self.release.piece_count, fetched=self.fetched)
-
-    def _lonely(self, waiting: bool) -> bool:
-        tried = not self.announcer or self.announcer.tried
-        return tried and not waiting and not self.dialler.dials and not self.peers and not self.web
-
-    def _web(self, now: int) -> None:
-        span = ticks_diff(now, self.web_since)
-        starved = span > self.web_ms and (self.fetched - self.web_mark) * 1000 < self.web_rate * span
-        if self.web_seeds and not self.web and (starved or self._lonely(self.dialler.waiting(now))):
-            from fwnode.swarm.webseed import WebSeed
-
-            self.web = asyncio.create_task(WebSeed(self, self.web_seeds[0]).run())
-        if span > self.web_ms:
-            self.web_since = now
-            self.web_mark = self.fetched
+        if self.missing and not self.over.is_set():
+            look(self, now)

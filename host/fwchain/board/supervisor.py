@@ -8,7 +8,6 @@ lines that are JSON objects with an "event" to events.jsonl.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import select
@@ -25,6 +24,7 @@ from fwchain.board import launcher
 from fwchain.board.boards import Board
 from fwchain.board.child import kill, python_path, runtime_romfs
 from fwchain.board.flash import Flash
+from fwchain.board.lock import Lock
 from fwchain.board.output import Output
 from fwchain.board.runtime.vb import appimage, parts
 from fwchain.board.runtime.vb import state as st
@@ -88,14 +88,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Take the folder and power on; SetupError when another process runs this board."""
-        self._lock = open(self.folder / "lock", "w")  # noqa: SIM115 held while powered
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            raise SetupError(f"{self.name} is running already, in another process") from None
-        self._lock.write(str(os.getpid()))
-        self._lock.flush()
+        self._lock = Lock(self.folder, self.name)
         self.flash = Flash(self.folder / "flash.bin")
         state = self.flash.state
         st.put(state, st.CONTROL, st.CONTROL_NONE)
@@ -207,17 +200,8 @@ class Supervisor:
             ours, theirs = socket.socketpair()
             streams: dict[str, Any] = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
         else:
-            streams = {
-                "stdin": subprocess.DEVNULL,
-                "stdout": subprocess.PIPE,
-                "stderr": subprocess.STDOUT,
-            }
-        process = subprocess.Popen(
-            [*command, json.dumps(options)],
-            env=environment,
-            start_new_session=True,
-            **streams,
-        )
+            streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        process = subprocess.Popen([*command, json.dumps(options)], env=environment, start_new_session=True, **streams)
         self._process = process
         if ours is not None:
             theirs.close()
@@ -324,9 +308,7 @@ class Supervisor:
         return "idle"
 
     def _hold(self, state: str, seconds: float | None) -> None:
-        """No process runs: wait for time, the reset button, the watchdog, the end of download
-        mode.
-        """
+        """No process runs: wait for time, the reset button, the watchdog, the end of download mode."""
         self._set(state)
         end = None if seconds is None else time.monotonic() + seconds
         period = st.get(self.flash.state, st.WDT_MS) / 1000 if state == "idle" else 0
@@ -414,6 +396,4 @@ class Supervisor:
             (self.folder / "serial.json").unlink(missing_ok=True)
         self._output.close()
         self.flash.close()
-        # closing alone would leave it taken while another thread starts a process, which has a copy for a moment
-        fcntl.flock(self._lock, fcntl.LOCK_UN)
-        self._lock.close()
+        self._lock.release()

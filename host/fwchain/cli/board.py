@@ -155,20 +155,6 @@ def _print_status(report: dict[str, Any]) -> None:
         typer.echo(f"         {row['partition']:14} {row['erases']:8} {row['worst_sector']:13} {row['programs']:9}")
 
 
-def is_running(board: VirtualBoard) -> bool:
-    """Whether some process has the board powered."""
-    import fcntl
-
-    try:
-        with open(board.folder / "lock", "a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
-
-
 def _slot(board: VirtualBoard, text: str) -> int | None:
     if not text:
         return None

@@ -188,13 +188,13 @@ def reset(
 
 
 def _press(folder: Path, download: bool) -> None:
+    from fwchain.board import lock
     from fwchain.board.runtime.vb import state
     from fwchain.board.virtual import VirtualBoard
-    from fwchain.cli.board import is_running
     from fwchain.errors import SetupError
 
     with VirtualBoard(folder) as pressed:
-        if not is_running(pressed):
+        if not lock.is_taken(pressed.folder):
             raise SetupError(f"{folder} is not running: `fwchain board run {folder}`")
         asked = state.CONTROL_DOWNLOAD if download else state.CONTROL_RESET
         state.put(pressed.flash.state, state.CONTROL, asked)
