@@ -133,6 +133,18 @@ def act(reverse, colour, depth):
     assert not {"reverse", "colour"} & set(short)
 
 
+def test_what_others_modules_have_keeps_its_name() -> None:
+    source = b"""
+import machine
+from vfs import mount
+from fwnode.base import Own
+
+def pin(mount, machine_id, own):
+    machine.pin(own)
+"""
+    assert set(Compact({"x.py": source}).short) == {"own", "machine_id"}
+
+
 def test_private_constants_and_errors_keep_their_names() -> None:
     source = b"_LIMIT = const(5)\nMOST = const(6)\n\nclass OurError(Exception):\n    pass\n"
     assert set(Compact({"x.py": source}).short) == {"MOST"}

@@ -180,8 +180,9 @@ def _families(trees: Mapping[str, ast.Module]) -> dict[str, str]:
 def _kept(trees: Mapping[str, ast.Module]) -> set[str]:
     """The names that stay as they are."""
     kept = {*SHARED.split(), *PUBLIC.split()}
-    for path in trees:
+    for path, tree in trees.items():
         kept.update(path.removesuffix(".py").split("/"))
+        kept.update(_of_others(tree))
     own = set().union(*map(_defined, trees.values())) - kept
     for tree in trees.values():
         comments = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
@@ -196,6 +197,21 @@ def _kept(trees: Mapping[str, ast.Module]) -> set[str]:
             if isinstance(node, ast.Call) and (_last(node.func) not in own or _last(node.func) in gathering):
                 kept.update(keyword.arg or "" for keyword in node.keywords)
     return kept
+
+
+def _of_others(tree: ast.Module) -> Iterator[str]:
+    """What a file imports from elsewhere, and looks for in modules from elsewhere."""
+    nodes = list(ast.walk(tree))
+    imports = [n for n in nodes if isinstance(n, ast.Import) or (isinstance(n, ast.ImportFrom) and _is_elsewhere(n))]
+    modules = {name for node in imports for alias in node.names for name in (alias.name, alias.asname or "")}
+    yield from modules
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
+            yield node.attr
+
+
+def _is_elsewhere(node: ast.ImportFrom) -> bool:
+    return not node.level and (node.module or "").split(".")[0] != closure.PACKAGE
 
 
 def _is_error(node: ast.ClassDef) -> bool:
