@@ -16,8 +16,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from fwchain.board.compact import Compact
+
+    Files = dict[str, bytes]
 
 HERE = Path(__file__).parent
 DEVICE = HERE.parent.parent / "device"
@@ -30,16 +36,35 @@ sys.path.insert(0, str(HERE))
 
 @functools.cache
 def romfs() -> Path:
-    """A ROMFS with fwnode and these tests, compiled; built once a session."""
+    """A ROMFS with fwnode and these tests, compiled; built once a session. With FWCHAIN_NAMES=short fwnode has the
+    names that it has on a board, and the tests with it.
+    """
     from fwchain.board.image import build_romfs, collect, compile_files
 
-    files = collect(DEVICE / "fwnode", "fwnode/")
-    files.update({path.name: path.read_bytes() for path in HERE.glob("*.py") if path.name not in HOST_ONLY})
+    fwnode = collect(DEVICE / "fwnode")
+    tests = {path.name: path.read_bytes() for path in HERE.glob("*.py") if path.name not in HOST_ONLY}
+    if os.environ.get("FWCHAIN_NAMES") == "short":
+        fwnode, tests = shortened(fwnode, tests)
+    files = {**{f"fwnode/{path}": data for path, data in fwnode.items()}, **tests}
     handle, name = tempfile.mkstemp(prefix="fwchain-tests-", suffix=".romfs")
     with os.fdopen(handle, "wb") as out:
         out.write(build_romfs(compile_files(files)))
     atexit.register(Path(name).unlink, missing_ok=True)
     return Path(name)
+
+
+def shortened(fwnode: Files, tests: Files) -> tuple[Files, Files]:
+    """Both with the short names that a board's part of fwnode has."""
+    from fwchain.board import closure
+    from fwchain.board.compact import Compact
+
+    own = closure.needed(fwnode)
+    names = Compact(own, users={**{path: fwnode[path] for path in fwnode if path not in own}, **tests})
+    return rename(names, fwnode), rename(names, tests)
+
+
+def rename(names: Compact, files: Files) -> Files:
+    return {path: names.rename(data) for path, data in files.items()}
 
 
 class MicroPythonFile(pytest.File):

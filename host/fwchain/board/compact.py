@@ -58,11 +58,15 @@ def module_name(path: str) -> str:
 
 
 class Compact:
-    """The short names of `sources` (path below fwnode → content); `mentions` are sources whose names are left alone."""
+    """The short names of `sources` (path below fwnode → content); `mentions` are sources whose names are left alone,
+    `users` files that will be renamed, too (path → content): no two names in one of them have the same short one.
+    """
 
-    def __init__(self, sources: Mapping[str, bytes], mentions: Iterable[bytes] = ()) -> None:
+    def __init__(
+        self, sources: Mapping[str, bytes], mentions: Iterable[bytes] = (), users: Mapping[str, bytes] | None = None
+    ) -> None:
         self.sources = sources
-        self.short = dict(_chosen(tuple(sorted(sources.items()))))
+        self.short = dict(_chosen(tuple(sorted(sources.items())), tuple(sorted((users or {}).items()))))
         for word in {word for source in mentions for word in WORD.findall(source)}:
             self.short.pop(word.decode(), None)
 
@@ -101,18 +105,23 @@ def _names(node: ast.AST) -> Iterator[str]:
         yield from node.names
 
 
+Files = tuple[tuple[str, bytes], ...]
+
+
 @lru_cache(maxsize=8)
-def _chosen(sources: tuple[tuple[str, bytes], ...]) -> tuple[tuple[str, str], ...]:
+def _chosen(sources: Files, users: Files) -> tuple[tuple[str, str], ...]:
     """(name, short name) of every name that may have one: the most common first, each the first that is free."""
     trees = {path: ast.parse(source) for path, source in sources}
+    every = {**trees, **{path: ast.parse(source) for path, source in users}}
     places: dict[str, set[str]] = defaultdict(set)
-    for path, tree in trees.items():
+    for path, tree in every.items():
         for name in used(tree):
             places[name].add(path)
-    for name in set().union(*(_set_from_outside(tree) for tree in trees.values())):
-        places[name] = set(trees)  # an object has it that is another file's
-    family = _families(trees)
-    own = set().union(*map(_defined, trees.values())) - _kept(trees)
+    for name in set().union(*(_set_from_outside(tree) for tree in every.values())):
+        places[name] = set(every)  # an object has it that is another file's
+    family = _families(every)
+    own = set().union(*map(_defined, trees.values())) - _kept(trees) - _texts(every) - _modules(every)
+    own -= _keywords(every, own)
     taken: dict[str, set[str]] = defaultdict(set)
     chosen = {}
     for name in sorted(own, key=lambda name: (-len(places[name]), name)):
@@ -178,25 +187,36 @@ def _families(trees: Mapping[str, ast.Module]) -> dict[str, str]:
 
 
 def _kept(trees: Mapping[str, ast.Module]) -> set[str]:
-    """The names that stay as they are."""
+    """Names of others, those that others look for, and those that are printed."""
     kept = {*SHARED.split(), *PUBLIC.split()}
-    for path, tree in trees.items():
-        kept.update(path.removesuffix(".py").split("/"))
+    for tree in trees.values():
         kept.update(_of_others(tree))
-    own = set().union(*map(_defined, trees.values())) - kept
+        kept.update(node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and _is_error(node))
+    return kept
+
+
+def _keywords(trees: Mapping[str, ast.Module], own: set[str]) -> set[str]:
+    """Names of arguments for functions that are not fwnode's `own`, or that gather them in a dictionary."""
+    nodes = [node for tree in trees.values() for node in ast.walk(tree)]
+    gathering = {node.name for node in nodes if isinstance(node, FUNCTIONS) and node.args.kwarg}
+    ours = own - gathering
+    calls = (node for node in nodes if isinstance(node, ast.Call) and _last(node.func) not in ours)
+    return {keyword.arg or "" for node in calls for keyword in node.keywords}
+
+
+def _modules(paths: Iterable[str]) -> set[str]:
+    return {name for path in paths for name in path.removesuffix(".py").split("/")}
+
+
+def _texts(trees: Mapping[str, ast.Module]) -> set[str]:
+    """Texts that may be names, and the words of those that may be tables of fields."""
+    found: set[str] = set()
     for tree in trees.values():
         comments = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in comments:
-                kept.update(node.value.split() if "\n" in node.value else [node.value])  # a table of fields, or a name
-            elif isinstance(node, ast.ClassDef) and _is_error(node):
-                kept.add(node.name)  # it is printed
-    gathering = {n.name for tree in trees.values() for n in ast.walk(tree) if isinstance(n, FUNCTIONS) and n.args.kwarg}
-    for tree in trees.values():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and (_last(node.func) not in own or _last(node.func) in gathering):
-                kept.update(keyword.arg or "" for keyword in node.keywords)
-    return kept
+                found.update(node.value.split() if "\n" in node.value else [node.value])
+    return found
 
 
 def _of_others(tree: ast.Module) -> Iterator[str]:
