@@ -145,6 +145,35 @@ def pin(mount, machine_id, own):
     assert set(Compact({"x.py": source}).short) == {"own", "machine_id"}
 
 
+def test_every_kind_of_name_is_renamed_with_what_refers_to_it() -> None:
+    source = b"""
+import fwnode.base as basis
+from fwnode.base import Own as Mine
+
+class Thing(Mine):
+    async def work(self, *many, option=None, **rest):
+        global counter
+        counter = [basis, many, option, rest]
+        inner = 1
+
+        def nested():
+            nonlocal inner
+            inner += 1
+
+        try:
+            nested()
+        except ValueError as problem:
+            raise RuntimeError(f"{problem}: {inner!r:>{option}}") from problem
+        async with self as held:
+            return [each for each in (lambda given: given)(held)]
+"""
+    names = Compact({"x.py": source})
+    words = "Thing work self many option rest counter inner nested problem held each given"
+    assert " ".join(sorted(names.short)) == " ".join(sorted(words.split()))
+    left = {word.decode() for word in compact.WORD.findall(names.rename(source))}
+    assert not left & set(names.short)
+
+
 def test_private_constants_and_errors_keep_their_names() -> None:
     source = b"_LIMIT = const(5)\nMOST = const(6)\n\nclass OurError(Exception):\n    pass\n"
     assert set(Compact({"x.py": source}).short) == {"MOST"}
@@ -165,14 +194,15 @@ def test_what_an_application_mentions_keeps_its_name(sources: dict[str, bytes]) 
 def test_a_traceback_is_made_readable(names: Compact, tmp_path: Path) -> None:
     anew, begin = names.short["Node"], names.short["begin_anew"]
     log = tmp_path / "console.log"
-    log.write_text(
-        "hello\nTraceback (most recent call last):\n"
+    said = (
+        "Traceback (most recent call last):\n"
         f'  File "main.py", line 10, in <module>\n  File "fwnode.node", line 1, in {begin}\n'
         f"AttributeError: '{anew}' object has no attribute 'x'\nit's '{anew}' elsewhere\n"
     )
+    log.write_bytes(b"a line's noise: \xff\n" + said.encode())
     result = CliRunner().invoke(app, ["board", "traceback", str(log)])
     assert result.output.splitlines() == [
-        "hello",
+        "a line's noise: \ufffd",
         "Traceback (most recent call last):",
         '  File "main.py", line 10, in <module>',
         '  File "fwnode/node.py", in begin_anew',

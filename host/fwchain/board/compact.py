@@ -40,6 +40,7 @@ WORD = re.compile(rb"[A-Za-z_]\w*")
 LETTERS, DIGITS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789"
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+NAMED = (*FUNCTIONS, ast.ClassDef, ast.ExceptHandler)
 
 
 def compiled(sources: Mapping[str, bytes], mentions: Iterable[bytes] = ()) -> dict[str, bytes]:
@@ -94,8 +95,8 @@ def _names(node: ast.AST) -> Iterator[str]:
         yield node.id
     elif isinstance(node, ast.Attribute):
         yield node.attr
-    elif isinstance(node, (*FUNCTIONS, ast.ClassDef)):
-        yield node.name
+    elif isinstance(node, NAMED):
+        yield node.name or ""
     elif isinstance(node, (ast.arg, ast.keyword)):
         yield node.arg or ""
     elif isinstance(node, ast.alias):
@@ -141,7 +142,7 @@ def _defined(tree: ast.Module) -> set[str]:
     """What a file gives a name to, but for constants that MicroPython leaves out."""
     found = set()
     for node in ast.walk(tree):
-        if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+        if isinstance(node, NAMED) and node.name:
             found.add(node.name)
         elif isinstance(node, ast.arg):
             found.add(node.arg)
@@ -257,7 +258,7 @@ class _Renamer(ast.NodeTransformer):
             node.id = self._short(node.id)
         elif isinstance(node, ast.Attribute):
             node.attr = self._short(node.attr)
-        elif isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+        elif isinstance(node, NAMED) and node.name:
             node.name = self._short(node.name)
         elif isinstance(node, (ast.arg, ast.keyword)) and node.arg:
             node.arg = self._short(node.arg)

@@ -115,7 +115,9 @@ def flip(
 
 @app.command()
 def traceback(
-    log: typer.FileText = typer.Argument("-", help="What the board said; - or nothing: standard input."),
+    log: typer.FileText = typer.Argument(
+        "-", errors="replace", help="What the board said; - or nothing: standard input."
+    ),
     source: Path = typer.Option(None, "--app", help="Source folder of its application, where it runs a firmware."),
 ) -> None:
     """Print a board's console with fwnode's own names in tracebacks, where the board has short ones."""
