@@ -2,36 +2,10 @@
 
 from os import urandom
 
+from curve_parts import ended, octets, slow
 from fwnode import crypto
-from fwnode.crypto import InvalidKey, comb, gtable, ladder, p256, pure, sha256
+from fwnode.crypto import comb, gtable, ladder, p256, pure, sha256
 from fwnode.crypto.p256 import GX, GY, N, P
-from support import raises
-
-
-def _end(work):
-    """Run a generator to its end; return its result and how often it yielded."""
-    n = 0
-    try:
-        while True:
-            assert next(work) is None
-            n += 1
-    except StopIteration as e:
-        return e.value, n
-
-
-def _bytes(n):
-    return n.to_bytes(32, "big")
-
-
-def _slow(k, x, y):
-    """k * (x, y) by double-and-add with the complete addition."""
-    q = (1, 1, 0)
-    for i in range(255, -1, -1):
-        if q[2]:
-            q = p256.double(*q, 1)
-        if k >> i & 1:
-            q = p256.add(*q, x, y)
-    return p256.affine(*q)
 
 
 def test_inverse():
@@ -84,25 +58,25 @@ def test_naf():
 def test_multiplications_agree():
     g = comb.Comb(gtable.TABLE)
     d = p256.random_scalar()
-    x, y = _slow(d, GX, GY)
-    q = comb.Comb(_end(comb.build(x, y))[0])
+    x, y = slow(d, GX, GY)
+    q = comb.Comb(ended(comb.build(x, y))[0])
     assert len(q.table) == 2048
     for k in (1, 2, 3, 4, 5, 1 << 26, (1 << 26) - 1, 1 << 130, N - 1, N - 2, p256.random_scalar()):
-        kg = _slow(k, GX, GY)
-        kq = _slow(k, x, y)
-        assert _end(comb.multiply(k, (g,)))[0] == [kg]
-        assert _end(comb.multiply(k, (g, q)))[0] == [kg, kq]
-        assert _end(ladder.multiply(k, x, y))[0] == kq
+        kg = slow(k, GX, GY)
+        kq = slow(k, x, y)
+        assert ended(comb.multiply(k, (g,)))[0] == [kg]
+        assert ended(comb.multiply(k, (g, q)))[0] == [kg, kq]
+        assert ended(ladder.multiply(k, x, y))[0] == kq
         total = p256.add(kg[0], kg[1], 1, kq[0], kq[1])
         if total[2]:
             total = p256.affine(*total)
-            assert p256.affine(*_end(ladder.multiply_add(k, g, k, x, y))[0]) == total
-            short = _end(comb.multiply_add(k, g, k, q))[0]
+            assert p256.affine(*ended(ladder.multiply_add(k, g, k, x, y))[0]) == total
+            short = ended(comb.multiply_add(k, g, k, q))[0]
             assert not short[2] or p256.affine(*short) == total
     # nothing at all, and one of the two alone
-    assert _end(ladder.multiply_add(0, g, 0, x, y))[0][2] == 0
-    assert p256.affine(*_end(ladder.multiply_add(0, g, 1, x, y))[0]) == (x, y)
-    assert p256.affine(*_end(ladder.multiply_add(1, g, 0, x, y))[0]) == (GX, GY)
+    assert ended(ladder.multiply_add(0, g, 0, x, y))[0][2] == 0
+    assert p256.affine(*ended(ladder.multiply_add(0, g, 1, x, y))[0]) == (x, y)
+    assert p256.affine(*ended(ladder.multiply_add(1, g, 0, x, y))[0]) == (GX, GY)
 
 
 def test_exceptional_sums_in_a_ladder():
@@ -117,11 +91,11 @@ def test_exceptional_sums_in_a_ladder():
         ([0, 67, 128], 1),  # (4G - 4G) + G
         ([64, 64 * 2 + 1], N - 2),  # 2(2(-G) + G)
     ):
-        q = _end(ladder.run(list(digits), points, [], points, 1))[0]
-        assert (p256.affine(*q) if q[2] else None) == (_slow(k, GX, GY) if k else None), digits
+        q = ended(ladder.run(list(digits), points, [], points, 1))[0]
+        assert (p256.affine(*q) if q[2] else None) == (slow(k, GX, GY) if k else None), digits
         # the same with the second list: both at one position
-        q = _end(ladder.run(list(digits), points, list(digits), points, 7))[0]
-        assert (p256.affine(*q) if q[2] else None) == (_slow(2 * k % N, GX, GY) if k else None)
+        q = ended(ladder.run(list(digits), points, list(digits), points, 7))[0]
+        assert (p256.affine(*q) if q[2] else None) == (slow(2 * k % N, GX, GY) if k else None)
 
 
 def _signature_of(x, y, s):
@@ -129,27 +103,27 @@ def _signature_of(x, y, s):
     r = x % N
     z = int.from_bytes(sha256(b"m"), "big")
     # R = (z/s) G + (r/s) Q
-    w = _slow(z * p256.inverse(s, N) % N, GX, GY)
+    w = slow(z * p256.inverse(s, N) % N, GX, GY)
     q = p256.affine(*p256.add(x, y, 1, w[0], P - w[1]))
-    return p256.encode(*_slow(s * p256.inverse(r, N) % N, *q)), r
+    return p256.encode(*slow(s * p256.inverse(r, N) % N, *q)), r
 
 
 def _check(public, r, s, expected):
-    signature = _bytes(r) + _bytes(s)
+    signature = octets(r) + octets(s)
     assert crypto.verify(public, b"m", signature) is expected
-    assert _end(pure.verify(public, b"m", signature))[0] is expected
+    assert ended(pure.verify(public, b"m", signature))[0] is expected
 
 
 def test_signatures_whose_numbers_are_near_the_edge():
     # s and s + n are the same number mod n, but only s is a signature
-    x, y = _slow(p256.random_scalar(), GX, GY)
+    x, y = slow(p256.random_scalar(), GX, GY)
     for s in (1, 5, (1 << 256) - 1 - N):
         public, r = _signature_of(x, y, s)
         for _ in range(2):
             _check(public, r, s, True)
             _check(public, r, s + N, False)
             _check(public, r, 0, False)  # Euclid would make 1 of 1/0, which is the signature s = 1
-            _end(pure.precompute(public))
+            ended(pure.precompute(public))
     # R's x is r + n, not r: one in 2^32 signatures.  r + n itself is none.
     x = N
     while True:
@@ -165,7 +139,7 @@ def test_signatures_whose_numbers_are_near_the_edge():
         _check(public, r, s, True)
         _check(public, x, s, False)
         _check(public, r + 1, s, False)
-        _end(pure.precompute(public))
+        ended(pure.precompute(public))
 
 
 def test_no_two_entries_of_a_comb_cancel():
@@ -196,11 +170,11 @@ def test_the_work_is_sliced():
     ladder.add = counted(ladder.add, lambda *a: 1)
     comb.add = counted(comb.add, lambda *a: 1)
     try:
-        key, other = _bytes(p256.random_scalar()), _bytes(p256.random_scalar())
-        public = _end(pure.public_key(key))[0]
-        signature = _end(pure.sign(key, b"m"))[0]
-        box = _end(pure.seal(public, b"", b"", b""))[0]
-        peer = _end(pure.public_key(other))[0]
+        key, other = octets(p256.random_scalar()), octets(p256.random_scalar())
+        public = ended(pure.public_key(key))[0]
+        signature = ended(pure.sign(key, b"m"))[0]
+        box = ended(pure.seal(public, b"", b"", b""))[0]
+        peer = ended(pure.public_key(other))[0]
         for again in (False, True):
             for work, least in (
                 (pure.sign(key, b"m"), 8),
@@ -274,9 +248,9 @@ def test_no_number_comes_again_when_a_secret_is_used_again():
         places.append((module, name, getattr(module, name)))
         setattr(module, name, recorded(getattr(module, name), keep))
     try:
-        key = _bytes(p256.random_scalar())
-        public = _end(pure.public_key(_bytes(p256.random_scalar())))[0]
-        box = _end(pure.seal_with(5, _end(pure.public_key(key))[0], b"", b"", b""))[0]
+        key = octets(p256.random_scalar())
+        public = ended(pure.public_key(octets(p256.random_scalar())))[0]
+        box = ended(pure.seal_with(5, ended(pure.public_key(key))[0], b"", b"", b""))[0]
         e = p256.random_scalar()
 
         def forget():
@@ -293,13 +267,13 @@ def test_no_number_comes_again_when_a_secret_is_used_again():
             for kept in (False, True):
                 pure._combs[:] = []
                 if kept:
-                    _end(pure.precompute(public))
+                    ended(pure.precompute(public))
                 forget()
-                first = _end(operation(*args))[0]
+                first = ended(operation(*args))[0]
                 before = set(seen)
                 assert len(before) > 20
                 forget()
-                assert _end(operation(*args))[0] == first
+                assert ended(operation(*args))[0] == first
                 assert not before.intersection(seen)
     finally:
         for module, name, real in places:
@@ -321,16 +295,16 @@ def test_each_protection_holds_by_itself():
         g = comb.Comb(gtable.TABLE)
         for _ in range(3):
             p256.secret_inverse(7, P)
-            _end(comb.columns(((gtable.TABLE, 7),)))
+            ended(comb.columns(((gtable.TABLE, 7),)))
         assert len(asked) == len(set(asked)) == 6
     finally:
         p256.inverse = comb.inverse = real
-    _end(g.next_blind())
+    ended(g.next_blind())
     pair = g.pair
     after = set()
     for _ in range(20):  # the next pair is one of 32, by chance
         g.pair = pair
-        after.add(_end(g.next_blind())[0][0])
+        after.add(ended(g.next_blind())[0][0])
     assert len(after) > 1
 
 
@@ -338,8 +312,8 @@ def test_blinding_changes_with_every_use():
     c = comb.Comb(gtable.TABLE)
     seen = set()
     for _ in range(5):
-        b, (X, Y, Z) = _end(c.next_blind())[0]
-        assert p256.affine(X, Y, Z) == _slow(b, GX, GY)
+        b, (X, Y, Z) = ended(c.next_blind())[0]
+        assert p256.affine(X, Y, Z) == slow(b, GX, GY)
         assert b not in seen and Z not in seen and Z != 1
         seen.add(b)
         seen.add(Z)
@@ -361,65 +335,7 @@ def test_a_blinding_scalar_that_cannot_be_used_is_replaced():
     comb.random_scalar = scalar
     try:
         c = comb.Comb(gtable.TABLE)
-        b, q = _end(c.next_blind())[0]
+        b, q = ended(c.next_blind())[0]
     finally:
         comb.random_scalar = real
-    assert b != bad and p256.affine(*q) == _slow(b, GX, GY)
-
-
-def test_a_forged_table_does_not_pass():
-    """With the forger's point for G in the table that ships, his signature would be accepted."""
-    key = p256.random_scalar()  # nobody's key: the victim's public key is known, its private not
-    public = p256.encode(*_slow(key, GX, GY))
-    # Table of G' = t Q for the victim's Q: then u G' + v Q = (u t + v) Q, which the forger solves.
-    t = p256.random_scalar()
-    x, y = _slow(t * key % N, GX, GY)
-    forged = bytes(_end(comb.build(x, y))[0])
-    z = int.from_bytes(sha256(b"evil"), "big")
-    m = p256.random_scalar()  # choose R = m Q, so r = x(R), s = (z t + r) / m
-    r = _slow(m * key % N, GX, GY)[0] % N
-    s = (z * t + r) * p256.inverse(m, N) % N
-    signature = _bytes(r) + _bytes(s)
-
-    table, kept = gtable.TABLE, list(pure._base)
-    try:
-        pure._base[:] = [comb.Comb(forged)]
-        assert _end(pure.verify(public, b"evil", signature))[0]  # the attack, were it not checked
-        gtable.TABLE = forged
-        pure._base[:] = []
-        assert not _end(pure.verify(public, b"evil", signature))[0]
-        good = _end(pure.sign(_bytes(key), b"m"))[0]
-        assert _end(pure.verify(public, b"m", good))[0]  # the right table was made anew
-        assert sha256(pure._base[0].table) == pure.GTABLE_SHA256
-        # one changed byte, a short table, none
-        for bad in (table[:100] + bytes([table[100] ^ 1]) + table[101:], table[:-1], b""):
-            gtable.TABLE = bad
-            pure._base[:] = []
-            assert not _end(pure.verify(public, b"evil", signature))[0]
-            assert _end(pure.verify(public, b"m", good))[0]
-    finally:
-        gtable.TABLE = table
-        pure._base[:] = kept
-
-
-def test_the_table_that_ships_is_the_comb_of_g():
-    assert bytes(_end(comb.build(GX, GY))[0]) == gtable.TABLE
-    assert sha256(gtable.TABLE) == pure.GTABLE_SHA256
-
-
-def test_keys_kept_are_few_and_the_oldest_goes():
-    before = list(pure._combs)
-    try:
-        pure._combs[:] = []
-        publics = [_end(pure.public_key(_bytes(p256.random_scalar())))[0] for _ in range(pure.KEYS + 1)]
-        for public in publics[:-1]:
-            _end(pure.precompute(public))
-        _end(pure.ecdh(_bytes(5), publics[0]))  # used: now the second is the oldest
-        _end(pure.precompute(publics[-1]))
-        kept = [public for public, _ in pure._combs]
-        assert len(kept) == pure.KEYS
-        assert publics[0] in kept and publics[-1] in kept and publics[1] not in kept
-        raises(InvalidKey, pure.precompute, bytes(65))
-        assert len(pure._combs) == pure.KEYS
-    finally:
-        pure._combs[:] = before
+    assert b != bad and p256.affine(*q) == slow(b, GX, GY)
