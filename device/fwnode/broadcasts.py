@@ -116,17 +116,18 @@ class Broadcasts:
                 return "type"
         except (FwError, KeyError, TypeError, ValueError, AttributeError, OverflowError):
             return "malformed"
-        if self.closing or self._full() or not self.curves.take(public, ip):
+        # a block waits while this board checks: the next one may be a long time away
+        if (kind != b"block" and (self.closing or self._full())) or not self.curves.take(public, ip):
             return "busy"
+        if kind == b"block":
+            self.heads.append((data, ip))
+            del self.heads[:-MAX_HEADS]
+            return ""
         if kind == b"join_verification" and received["v"] == self.node.boot.version.encode():
             self.heard = (self.heard + [received["id"]])[-_MAX_HEARD:]
             if received["id"] in self.waiting:
                 self.postpone(received["id"], self.waiting[received["id"]])
-        if kind == b"block":
-            self.heads.append((data, ip))
-            del self.heads[:-MAX_HEADS]
-        else:
-            self.queue.append((True, received["id"], public, data, ip))
+        self.queue.append((True, received["id"], public, data, ip))
         return ""
 
     def _claimed(self, sender: dict, received: dict) -> bytes:
@@ -280,23 +281,29 @@ class Broadcasts:
         from fwnode.blocks import Blocks
 
         tidy(_PLAYING)
-        logs, again = self.logs, False
+        logs = self.logs
         try:
             await Blocks(self.node, self).run()
+            self.short = 0
         except MemoryError:
             self.short += 1
-            again = self.short < _MAX_SHORT
-            if not again:
+            if self.short >= _MAX_SHORT:
+                self._drop_blocks()
                 raise
             self.logs = logs  # once more, when what else runs has come to its end
             await asyncio.sleep(PAUSE_S)
             self.work.set()
+        except (FwError, OSError):
+            self._drop_blocks()
+            raise
         finally:
             tidy()
-            if not again:
-                self.short = 0
-                self.heads.clear()
-                self.logs.clear()
+
+    def _drop_blocks(self) -> None:
+        """Nothing comes of what waits for the chain."""
+        self.short = 0
+        self.heads.clear()
+        self.logs.clear()
 
     @property
     def chain_waits(self) -> bool:

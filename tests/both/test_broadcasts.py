@@ -20,7 +20,7 @@ from ear_parts import (
     fresh,
     randbelow_of,
 )
-from fwnode import broadcasts
+from fwnode import blocks, broadcasts
 from fwnode.broadcasts import BURST, MAX_QUEUE, MAX_SKEW_S, MAX_WAITING, QUIET
 from fwnode.compat import run
 from fwnode.net import NetError
@@ -174,6 +174,26 @@ def test_strangers_beyond_their_burst_wait_for_their_turn():
     assert found == [""] * BURST + ["busy"] * (2 * BURST)
 
 
+def test_a_block_that_comes_while_this_board_makes_its_own_is_looked_at_after_it():
+    door = ear()
+    door.logs = [LOG]
+
+    class Making:
+        def __init__(self, *_):
+            pass
+
+        async def run(self):
+            door.logs = []
+            assert door.judge(block(), NEAR) == ""
+
+    kept, blocks.Blocks = blocks.Blocks, Making
+    try:
+        asyncio.run(door._chain())
+    finally:
+        blocks.Blocks = kept
+    assert len(door.heads) == 1 and door.chain_waits
+
+
 def test_a_full_queue_lets_a_datagram_come_again():
     door = ear()
     found = [door.judge(fresh(number), NEAR) for number in range(MAX_QUEUE + 1)]
@@ -184,9 +204,11 @@ def test_a_full_queue_lets_a_datagram_come_again():
 def test_a_board_that_checks_by_itself_takes_no_new_work():
     door = ear()
     door.give_way()
-    assert [door.judge(data, NEAR) for data in (JOIN, block())] == ["busy", "busy"]
+    assert door.judge(JOIN, NEAR) == "busy" and door.queue == []
+    assert door.judge(block(), NEAR) == ""  # there may be no other for a long time: it waits
+    assert len(door.heads) == 1 and not door.chain_waits
     door.resume()
-    assert door.judge(JOIN, NEAR) == ""
+    assert door.chain_waits and door.judge(JOIN, NEAR) == ""
 
 
 def test_logs_cost_nothing_unless_an_exchange_waits_for_them():

@@ -34,6 +34,7 @@ UPDATE_S = 120
 SPREAD_S = 300
 ATTACK_S = 90
 CHAIN_S = 120
+BEHIND_S = 30
 ASK_AGAIN_S = 4
 STALL_S = 12
 
@@ -321,6 +322,7 @@ class C2Story(Fleet):
     def level(self) -> dict[str, Any]:
         """Wait until all chains are one and hold every log that was told; what `chain verify` says of it."""
         end = time.monotonic() + CHAIN_S
+        patient = time.monotonic() + BEHIND_S
         while True:
             rows = [chains.verified(place) for place in self.places]
             tips = {row["tip"] for row in rows}
@@ -332,6 +334,10 @@ class C2Story(Fleet):
             self.check()
             if time.monotonic() > end:
                 raise NotSeen(f"not one chain within {CHAIN_S} s: tips {tips}, behind {late}, missing {missing}")
+            if late and time.monotonic() > patient:  # it missed the last block: its next check will show it
+                self.screen.say(f"{late[0]} is reset")
+                self.boards[late[0]].reset()
+                patient = time.monotonic() + STALL_S
             time.sleep(ASK_AGAIN_S)
 
     def is_at(self, name: str, row: dict[str, Any]) -> bool:
