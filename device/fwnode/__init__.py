@@ -6,23 +6,6 @@
 `fwnode.app` says what the application may hook into.
 """
 
+from fwnode.main import run
 
-def run(app) -> None:  # type: ignore[no-untyped-def]
-    """Run the node and the application `app` on this board until a reset; see `fwnode.app` for its hooks."""
-    import asyncio
-
-    asyncio.run(_main(app))
-
-
-async def _main(app) -> None:  # type: ignore[no-untyped-def]
-    from fwnode.compat import forget, tidy
-
-    tidy(2048)
-    from fwnode.startup import start
-
-    tidy()
-    node = await start(app)
-    del start
-    forget("fwnode.startup", "fwnode.config", "fwnode.net.wifi")  # not needed again before a reset
-    if node is not None:
-        await node.run_guarded()
+__all__ = ("run",)

@@ -91,6 +91,8 @@ def mpy_sizes(resident: set[str]) -> dict[str, list[int]]:
     """Package → bytes of .mpy: [of the modules that stay loaded, of those that are loaded on demand]."""
     sizes: dict[str, list[int]] = {}
     for path, code in compact.library().items():
+        if path == compact.UNPACKED:
+            continue
         module = ("fwnode/" + path).removesuffix(".mpy").replace("/", ".").removesuffix(".__init__")
         row = sizes.setdefault(path.split("/")[0] if "/" in path else "(fwnode itself)", [0, 0])
         row[0 if module in resident else 1] += len(code)

@@ -98,10 +98,13 @@ def test_deploy_twice_changes_nothing(board: VirtualBoard) -> None:
     assert "nothing to do" in fwchain("deploy")
     again = fwchain("deploy", "--tool", "ampy", "--port", board.supervisor.urls[2], "--json")
     assert json.loads(again.splitlines()[-1])["copied"] == 0
-    mpremote(board, "fs", "rm", ":lib/fwnode/errors.mpy")
-    mpremote(board, "exec", "f = open('/lib/fwnode/stale.py', 'w'); f.write('x = 1'); f.close()")
+    mpremote(board, "fs", "rm", ":lib/fwnode/__init__.mpy")
+    stale = "for n in 'a.py', 'chain/b.mpy': open('/lib/fwnode/' + n, 'w').close()"
+    mpremote(board, "exec", "import os; os.mkdir('/lib/fwnode/chain')\n" + stale)
     assert "1 of " in (out := fwchain("deploy", "--tool", "ampy"))
-    assert "1 removed" in out
+    assert "2 removed" in out
+    assert "'index.pack'" in (there := mpremote(board, "exec", "import os; print(os.listdir('/lib/fwnode'))"))
+    assert "chain" not in there
 
 
 def test_deploy_leaves_alone_what_an_application_names(board: VirtualBoard, tmp_path: Path) -> None:
@@ -127,7 +130,7 @@ def test_deploy_keeps_a_makers_own_main(board: VirtualBoard) -> None:
 
 def test_deploy_repairs_what_a_pulled_plug_left(board: VirtualBoard) -> None:
     fwchain("deploy")
-    mpremote(board, "exec", "import os\nfor n in os.listdir('/lib/fwnode/trust'): os.remove('/lib/fwnode/trust/' + n)")
+    mpremote(board, "exec", "import os\nfor n in range(5): os.remove('/lib/fwnode/%d.pack' % n)")
     boots = board.status()["boots"]
     board.cut_at(20, "mid")
     fwchain("deploy", code=5)

@@ -20,16 +20,18 @@ from fwchain import resources
 from fwchain.board import closure
 from fwchain.board.image import collect, compile_files
 
+UNPACK, UNPACKED = "unpack.py", "unpack.mpy"  # what stands for __init__ on a board where the rest comes in a pack
 OPTIMISE = 3  # mpy-cross -O: no asserts, no line numbers: 6 % smaller
 
 # Names that fwnode uses for things of its own, and others for theirs. A test finds those that are missing here.
 SHARED = """
     abort active add address base bits buffer clear close collect columns config connect const count data decode dict
-    digest done elapsed enable encode error events extend feed fill find full get hash head height host id idle index
-    info items join k key keys kill label last length link list listen load main measure name new open pack partition
-    path platform port post put r read readinto readline recv release remove rename request reset run s seed server
-    set_boot sha256 shape size slot sock source start state stats status stop stream string sync target tasks tell
-    threshold ticks_add ticks_diff ticks_ms time times unpack update url value values version wait wake write
+    digest done elapsed enable encode error events extend feed fill find full get hash head height host id idle
+    ilistdir index info items join k key keys kill label last length link list listen load main measure mount name new
+    open pack partition path platform port post put r read readinto readline recv release remove rename request reset
+    run s seed server set_boot sha256 shape size slot sock source start stat state stats status stop stream string
+    sync target tasks tell threshold ticks_add ticks_diff ticks_ms time times umount unpack update url value values
+    version wait wake write
 """
 # what an application or a program at the prompt finds by its name
 PUBLIC = """
@@ -49,8 +51,13 @@ def compiled(sources: Mapping[str, bytes], mentions: Iterable[bytes] = ()) -> di
 
 
 def library(mentions: Iterable[bytes] = ()) -> dict[str, bytes]:
-    """The same of what a board needs of fwnode."""
-    return compiled(closure.needed(collect(resources.fwnode_folder())), mentions)
+    """The same of what a board needs of fwnode, and of what stands for its __init__ where it comes in a pack."""
+    return compiled(sources(), mentions)
+
+
+def sources() -> dict[str, bytes]:
+    """Those files of fwnode, as they are."""
+    return closure.needed(collect(resources.fwnode_folder()), (*closure.ENTRIES, UNPACK))
 
 
 def module_name(path: str) -> str:

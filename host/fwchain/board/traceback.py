@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from fwchain import resources
-from fwchain.board import closure, compact
+from fwchain.board import compact
 from fwchain.board.compact import Compact
-from fwchain.board.image import collect
 
 PLACE = re.compile(r'File "(fwnode[\w.]*)", line \d+, in (\S+)')
 WORDS = re.compile(r"(\W+)")  # of what the error says: 'L1' object has no attribute 'g2'
@@ -16,7 +14,7 @@ WORDS = re.compile(r"(\W+)")  # of what the error says: 'L1' object has no attri
 
 def readable(lines: Iterable[str], mentions: Iterable[bytes] = ()) -> Iterator[str]:
     """`lines` of a board's console; `mentions` are the sources of the application in its firmware."""
-    sources = closure.needed(collect(resources.fwnode_folder()))
+    sources = compact.sources()
     names = Compact(sources, mentions)
     files = {compact.module_name(path): path for path in sources}
     inside = ""  # the innermost file of the traceback that is being printed

@@ -59,6 +59,11 @@ for p in REMOVE:
         os.remove(p)
     except OSError:
         pass
+for p in EMPTY:
+    try:
+        os.rmdir(p)
+    except OSError:
+        pass
 for p in FOLDERS:
     try:
         os.mkdir(p)

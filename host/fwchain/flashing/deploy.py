@@ -63,12 +63,14 @@ def deploy(
     if not done.changed:
         show.say(f"nothing to do: all {len(wanted)} files are there already", copied=0, removed=0)
         return done
-    needed = sum(-(-len(wanted[path]) // BLOCK) * BLOCK for path in copy if path not in there)
+    needed = sum(-(-len(wanted[path]) // BLOCK) * BLOCK for path in copy)  # what a file replaces goes after it
     if needed > before.free:
         raise FlashingError(
             f"the board's file system has {before.free} bytes free, {needed} are needed: remove files, or flash it anew"
         )
-    boardside.call(prompt, boardside.PREPARE, REMOVE=remove, FOLDERS=boardside.parents(copy), timeout=120)
+    emptied = [folder for folder in reversed(boardside.parents(remove)) if folder.startswith(mpy.LIBRARY + "/")]
+    folders = boardside.parents(copy)
+    boardside.call(prompt, boardside.PREPARE, REMOVE=remove, EMPTY=emptied, FOLDERS=folders, timeout=120)
     _copy(prompt, show, {path: wanted[path] for path in copy})
     with show.step("verifying what the board has"):
         after = _list(prompt).files

@@ -48,7 +48,8 @@ def image_files(folder: Path, model: str, version: str) -> dict[str, bytes]:
     from fwchain.board import compact
 
     own = sources(folder)
-    files = {"fwnode/" + path: content for path, content in compact.library(python_files(own)).items()}
+    library = compact.library(python_files(own))
+    files = {"fwnode/" + path: content for path, content in library.items() if path != compact.UNPACKED}
     files["main.py"] = resources.device_file("main.py").read_bytes()
     files["build_info.py"] = f"MODEL = {model!r}\nVERSION = {version!r}\n".encode()
     files.update(own)

@@ -222,26 +222,25 @@ def drop_buffers():
 
 def load_all():
     """Load each of fwnode's modules once and let all go: only their names stay."""
-    waiting = ["/lib/fwnode"]
-    while waiting:
-        folder = waiting.pop()
-        for name in os.listdir(folder):
-            path = folder + "/" + name
-            if name.endswith(".mpy"):
-                __import__(path[5:-4].replace("/", ".").replace(".__init__", ""))
-            else:
-                waiting.append(path)
-    for name in modules():
-        del sys.modules[name]
+    with open("/modules.json") as file:
+        for name in json.load(file):
+            __import__(name)
+    drop_but(())
 
 
 def load(names):
     """Load these modules of fwnode, and let go what they load besides."""
     for name in names:
         __import__(name)
+    drop_but(names)
+
+
+def drop_but(names):
+    """Let go of all of fwnode's modules but these; what is mounted for imports keeps fwnode itself."""
     for name in modules():
         if name not in names:
             parent, _, last = name.rpartition(".")
             if parent in sys.modules and hasattr(sys.modules[parent], last):
                 delattr(sys.modules[parent], last)
-            del sys.modules[name]
+            if name != "fwnode":
+                del sys.modules[name]

@@ -46,7 +46,7 @@ async function run(before) {
     const mp = await fresh(before);
     const base = taken(mp);
     mp.runPython("class App: on_state = staticmethod(board.on_state); main = staticmethod(board.main)");
-    mp.runPython("import fwnode\ntask = asyncio.create_task(fwnode._main(App))");
+    mp.runPython("import fwnode\ntask = asyncio.create_task(fwnode.main._main(App))");
     const states = () => JSON.parse(value(mp, "json.dumps(board.events)"));
     for (const end = Date.now() + 60000; Date.now() < end; await pause(50)) {
         if (states().some(([state]) => state === "unanswered" || state === "error")) break;
