@@ -12,7 +12,7 @@ from fwnode.compat import const, randbelow, ticks_add, ticks_diff, ticks_ms, tid
 from fwnode.errors import FwError
 from fwnode.found import Found
 from fwnode.gate import Gate
-from fwnode.wire.bencode import decode_dict
+from fwnode.wire.decode import decode_dict
 
 _TYPING = const(0)
 
@@ -22,7 +22,6 @@ if _TYPING:
 MAX_DATAGRAM = const(1200)
 MAX_QUEUE = const(6)  # datagrams of up to a kilobyte
 MAX_HEADS = const(2)
-_MAX_SHORT = const(4)  # times that the heap may run short over the blocks that wait
 _MAX_HEARD = const(8)
 MAX_WAITING = const(4)  # requests at once that a quiet while runs for
 MAX_SKEW_S = const(120)
@@ -183,11 +182,10 @@ class Broadcasts:
         entry = self.waiting.get(received["req"]) if own else None
         if entry is not None and entry[IP] == ip:
             entry[QUIET] = data
-        ledger = self.node.ledger.takes_logs
-        if not ledger and (self.engine is None or not self.engine.wants(received["req"])):
+        if self.engine is None or not self.engine.wants(received["req"]):
             return ""
         public = self._claimed(received, received)
-        if self._full() or not (ledger or own or self.curves.take(public, ip)):
+        if self._full() or not (own or self.curves.take(public, ip)):
             return "busy"
         self.queue.append((False, received["req"], public, data, ip))
         return ""
@@ -222,20 +220,20 @@ class Broadcasts:
             if self.asked is not None:  # it could not be asked to its end
                 self.answer(Found())
         if self.behind is not None:  # what an older trust root let count is asked for under the newest
-            await self._load(self._catch_up)
+            await self._load(self._afterwards, "catch_up")
         if self.fetch is not None:
-            await self._load(self._fetch)
+            await self._load(self._afterwards, "fetch")
         if self.chain_waits:
-            await self._load(self._chain)
+            await self._load(self._afterwards, "chain")
 
-    async def _load(self, phase) -> None:  # type: ignore[no-untyped-def]
+    async def _load(self, phase, *which) -> None:  # type: ignore[no-untyped-def]
         """One thing at a time is loaded, and let go: a heap has no room for all of them."""
         node = self.node
         async with node.turn:
             with node.rare:
                 tidy(2048)
                 try:
-                    await phase()
+                    await phase(*which)
                 except (FwError, MemoryError, OSError) as error:
                     node.hooks.state("error", what="fellows", why=str(error) or repr(error))
 
@@ -252,58 +250,11 @@ class Broadcasts:
             self.queue.clear()
             tidy()
 
-    async def _catch_up(self) -> None:
-        """Newer trust roots of a fellow."""
-        sources, newest = self.behind  # type: ignore[misc]
-        self.behind = None
-        await self.node.catch_up(sources, newest)
+    async def _afterwards(self, which: str) -> None:
+        """What the roles made room for."""
+        from fwnode import afterwards
 
-    async def _fetch(self) -> None:
-        """M and L of what the roles found."""
-        from fwnode.fetching import fetch
-
-        tidy()
-        wanted, self.fetch = self.fetch, None
-        k, r, fellows, found = wanted  # type: ignore[misc]
-        try:
-            got = await fetch(self.node, k, r, fellows)
-            if found is None:
-                self.node.offer(got)
-            elif got is not None:
-                found.release, found.peers, found.repair = got.release, got.peers, got.repair
-                found.row["res"] = got.row["res"]
-        finally:
-            if found is not None:
-                self.answer(found)
-
-    async def _chain(self) -> None:
-        """Blocks: announced ones first, then this board's own."""
-        from fwnode.blocks import Blocks
-
-        tidy(_PLAYING)
-        logs = self.logs
-        try:
-            await Blocks(self.node, self).run()
-            self.short = 0
-        except MemoryError:
-            self.short += 1
-            if self.short >= _MAX_SHORT:
-                self._drop_blocks()
-                raise
-            self.logs = logs  # once more, when what else runs has come to its end
-            await asyncio.sleep(PAUSE_S)
-            self.work.set()
-        except (FwError, OSError):
-            self._drop_blocks()
-            raise
-        finally:
-            tidy()
-
-    def _drop_blocks(self) -> None:
-        """Nothing comes of what waits for the chain."""
-        self.short = 0
-        self.heads.clear()
-        self.logs.clear()
+        await getattr(afterwards, which)(self)
 
     @property
     def chain_waits(self) -> bool:

@@ -8,7 +8,8 @@ import os
 
 from fwnode.compat import const, drive
 from fwnode.errors import FwError
-from fwnode.net.http import BadHttp, get
+from fwnode.net.http import get
+from fwnode.net.messages import BadHttp
 from fwnode.roots import ROOT, number_of
 from fwnode.trust.root import MAX_ROOT, Root
 

@@ -8,7 +8,8 @@ import asyncio
 
 from fwnode.compat import drive
 from fwnode.net import NetError
-from fwnode.net.http import PATH, BadHttp, post
+from fwnode.net.http import post
+from fwnode.net.messages import PATH, BadHttp
 from fwnode.roles import BROADCAST, SEND
 from fwnode.wire.fields import MAX_MESSAGE
 

@@ -6,7 +6,8 @@ from fwnode.compat import drive
 from fwnode.credentials import Credentials
 from fwnode.found import Found
 from fwnode.net import NetError
-from fwnode.net.http import PATH, post
+from fwnode.net.http import post
+from fwnode.net.messages import PATH
 from fwnode.roles import END, SEND, UPDATE
 from fwnode.roles.handing import REPAIR
 from fwnode.roles.identity import Counters

@@ -8,7 +8,8 @@ from fwnode.chain.header import hash_of
 from fwnode.chain.headers import HeaderChain, Orphan
 from fwnode.compat import drive
 from fwnode.headers_file import RingFile
-from fwnode.net.http import BadHttp, get
+from fwnode.net.http import get
+from fwnode.net.messages import BadHttp
 from fwnode.wire.bencode import decode_dict, encode, put
 
 RING = "headers"

@@ -12,8 +12,6 @@ from fwnode.gate import may_connect
 class Ledger:
     """The chain as `node` keeps it."""
 
-    takes_logs = False  # a whole node keeps the logs that it hears for the next block
-
     def __init__(self, node) -> None:  # type: ignore[no-untyped-def]
         self.node = node
 

@@ -10,7 +10,8 @@ from fwnode.credentials import Credentials
 from fwnode.errors import FwError
 from fwnode.gate import may_connect
 from fwnode.net import NetError
-from fwnode.net.http import PATH, post
+from fwnode.net.http import post
+from fwnode.net.messages import PATH
 from fwnode.roles import BROADCAST, END, SEND
 from fwnode.roles.identity import Counters
 from fwnode.roles.log import ANSWERED
@@ -236,9 +237,6 @@ class Neighbours:
         self.door.works.know(public, ip)
 
     async def _logged(self, request: bytes, public: bytes, data: bytes, ip: str) -> None:
-        ledger = self.node.ledger
-        if ledger.takes_logs:
-            await ledger.take_log(data)
         if self.asking is not None and request == self.asking.id:
             before = self.asking.confirmed
             await self._step(self.asking.fellows.receive(data))

@@ -2,14 +2,12 @@
 
 import asyncio
 
-from fwnode import roots
 from fwnode.broadcasts import Broadcasts
 from fwnode.compat import randbelow, tidy
 from fwnode.errors import FwError
 from fwnode.found import Found
-from fwnode.ledger import Ledger
 from fwnode.net.listener import Listener
-from fwnode.rare import Rare
+from fwnode.rare import HTTP, Rare
 from fwnode.sharing import Sharing
 
 # what only an exchange needs
@@ -20,6 +18,9 @@ CHECKING = (
     "fwnode.neighbours",
     "fwnode.asking",
     "fwnode.fetching",
+    "fwnode.afterwards",
+    "fwnode.ledger",
+    "fwnode.roots",
     "fwnode.blocks",
     "fwnode.unsent",
     "fwnode.proofs",
@@ -29,9 +30,11 @@ CHECKING = (
     "fwnode.trust",
     "fwnode.wire.message",
     "fwnode.wire.fields",
+    "fwnode.wire.bencode",
     "fwnode.crypto",
 )
 UPDATING = ("fwnode.updating",)
+FOLLOWING = ("fwnode.following",)
 
 
 class Node:
@@ -54,13 +57,20 @@ class Node:
         self.checked_s = 0
         self.wake = asyncio.Event()
         self.turn = asyncio.Lock()  # C1 and C2 are loaded one at a time
-        self.rare = Rare(CHECKING)
+        self.rare = Rare(CHECKING, HTTP)
         self.update_code = Rare(UPDATING)
+        self.following = Rare(FOLLOWING)
         self.offered: Found | None = None  # a newer release that C2-1 told of
         self.sharing = Sharing(self)
-        self.ledger = Ledger(self)
         self.broadcasts = Broadcasts(self)
         self.tasks: list = []
+
+    @property
+    def ledger(self):  # type: ignore[no-untyped-def]
+        """The board's part of the chain: what it has lies in flash, so it is loaded for each use."""
+        from fwnode.ledger import Ledger
+
+        return Ledger(self)
 
     async def run_guarded(self) -> None:
         """`run`, and a new beginning after whatever ended it."""
@@ -138,7 +148,10 @@ class Node:
         """What fellows and whole nodes may GET here."""
         if path.startswith("/chain/"):
             return self.ledger.get(path)
-        return roots.get(self.boot.files, path)
+        with self.rare:
+            from fwnode import roots
+
+            return roots.get(self.boot.files, path)
 
     # checking
 
@@ -165,26 +178,11 @@ class Node:
             return False
         if found.by_node:
             self.answered_s = self.clock.uptime_s()
-        if self.boot.outcome is not None:
-            async with self.turn:
-                with self.update_code:
-                    from fwnode.updating import log_outcome
+        with self.following:
+            from fwnode.following import follow
 
-                    await log_outcome(self)
-                    del log_outcome
-        if found.url:
-            async with self.turn:
-                await self.ledger.sync(found.url)
-        if found.release is None:
-            counted = {"confirmations": found.confirmations} if found.confirmations else {}
-            self.hooks.state(found.outcome, version=self.boot.version, why=found.why, case=found.case, **counted)
-        else:
-            async with self.turn:
-                with self.update_code:
-                    from fwnode.updating import update
-
-                    await update(self, found)
-                    del update
+            await follow(self, found)
+            del follow
         return True
 
     async def ask(self) -> Found:

@@ -5,7 +5,8 @@ chain). Loaded on demand.
 from fwnode.chain import ChainError
 from fwnode.chain.inclusion import Inclusion
 from fwnode.crypto import sha256
-from fwnode.net.http import BadHttp, get
+from fwnode.net.http import get
+from fwnode.net.messages import BadHttp
 from fwnode.unsent import PENDING
 
 PROOF = "proof-{}"  # inclusions, the newest is 0

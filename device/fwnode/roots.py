@@ -6,7 +6,7 @@ fwnode.checking_roots writes them.
 from fwnode.compat import const
 from fwnode.update.files import FileStore
 from fwnode.wire import WireError
-from fwnode.wire.bencode import decode_dict
+from fwnode.wire.decode import decode_dict
 
 ROOT = "root"  # the file with the newest one; root-<n>, for the last of them, has number n
 PATH = "/root/"

@@ -2,8 +2,8 @@
 
 from fwnode.compat import forget, tidy
 from fwnode.swarm import Buffers, new_peer_id
+from fwnode.swarm.resting import Resting
 from fwnode.swarm.router import Router
-from fwnode.swarm.seed import Seeder
 from fwnode.update.recalls import recalled
 
 
@@ -13,8 +13,8 @@ class Sharing:
     def __init__(self, node) -> None:  # type: ignore[no-untyped-def]
         self.node = node
         self.router = Router()
-        self.seeder: Seeder | None = None
-        self.buffers = Buffers(1)
+        self.seeder: Resting | None = None
+        self.buffers = Buffers(0)
         self.peer_id = new_peer_id()
         self.local = None  # type: object
         self.paused = False
@@ -38,26 +38,26 @@ class Sharing:
         boot = self.node.boot
         if boot.release is None or not boot.genuine or self.seeder is not None or recalled(boot.keys, boot.verifier):
             return
-        self.seeder = Seeder(
+        self.seeder = Resting(
             boot.release,
             boot.stream,
             self.peer_id,
             self.node.local,
             self.node.config.port,
-            up_rate=self.node.config.upload_kbps * 1024,
-            on_event=self._event,
-            buffers=self.buffers,
+            self.node.config.upload_kbps * 1024,
+            self.event,
+            self.buffers,
         )
         self.router.add(self.seeder)
         self.seeder.start()
-        self._discover(self.seeder)
+        self.discover(self.seeder)
         self.node.hooks.state("seeding", version=boot.release.version, info_hash=boot.release.info_hash.hex())
 
     async def stop(self) -> None:
         """Seed no more."""
         if self.seeder is not None:
             self.router.remove(self.seeder)
-            self._discover(None)
+            self.discover(None)
             await self.seeder.close()
             self.seeder = None
 
@@ -66,39 +66,15 @@ class Sharing:
         if self.seeder is not None:
             await self.stop()  # a board has about ten sockets: one release at a time
             self.paused = True
+        self.buffers.grow(1)  # before the code, while the heap is in large pieces
         tidy(2048)
-        from fwnode.swarm.download import Download
+        from fwnode.downloading import download
 
         tidy()
-        self.buffers.grow(Download.sources)
-        fetch = Download(
-            release,
-            storage,
-            peers,
-            self.peer_id,
-            self.node.local,
-            self.node.config.port,
-            trackers=release.trackers,
-            web_seeds=release.web_seeds,
-            up_rate=self.node.config.upload_kbps * 1024,
-            check_first=storage.check_first,
-            on_event=self._event,
-            buffers=self.buffers,
-        )
-        if self.ones is not None:
-            storage.widen(self.ones)
-        self.router.add(fetch)
-        self._discover(fetch)
         try:
-            await fetch.run()
+            await download(self, release, storage, peers)
         finally:
-            self.router.remove(fetch)
-            self._discover(None)
-            await fetch.close()
             self.buffers.shrink()
-        down = {ip: counts[0] for ip, counts in fetch.stats.items() if counts[0]}
-        up = {ip: counts[1] for ip, counts in fetch.stats.items() if counts[1]}
-        self.node.hooks.state("downloaded", version=release.version, size=release.size, down=down, up=up)
 
     async def again(self) -> None:
         """Seed on, after an update that came to nothing."""
@@ -106,7 +82,7 @@ class Sharing:
             self.paused = False
             await self.seed()
 
-    def _discover(self, hub) -> None:  # type: ignore[no-untyped-def]
+    def discover(self, hub) -> None:  # type: ignore[no-untyped-def]
         """Announce `hub` on the local network and look for others (BEP 14), where that is on; None: no longer."""
         if self.local:
             self.local.stop()  # type: ignore[attr-defined]
@@ -116,6 +92,7 @@ class Sharing:
 
             self.local = beside(self.node, hub)
 
-    def _event(self, kind: str, fields: dict) -> None:
+    def event(self, kind: str, fields: dict) -> None:
+        """What the swarm tells, passed on where it is of use."""
         if kind in ("resumed", "progress", "bad-piece", "banned", "web-seed", "local-peer"):
             self.node.hooks.state("swarm-" + kind, **fields)

@@ -13,7 +13,8 @@ from fwnode.config import load
 from fwnode.errors import FwError
 from fwnode.net import wifi
 from fwnode.net.lan import Lan
-from fwnode.node import CHECKING, UPDATING, Node, begin_anew
+from fwnode.node import CHECKING, FOLLOWING, UPDATING, Node, begin_anew
+from fwnode.rare import ASKING
 from fwnode.settings import ConfigError
 from fwnode.swarm.router import PEERING
 from fwnode.update.boot import Boot
@@ -98,11 +99,11 @@ async def join(node) -> None:  # type: ignore[no-untyped-def]
 def warm_up() -> None:
     """Load and let go what only a check or an update needs (see above)."""
     for names in (
-        ("fwnode.checking", "fwnode.blocks"),
+        ("fwnode.checking", "fwnode.blocks", "fwnode.following", "fwnode.ledger", "fwnode.roots"),
         ("fwnode.neighbours", "fwnode.asking", "fwnode.fetching", "fwnode.roles.confirming", "fwnode.roles.response"),
-        ("fwnode.swarm.download", "fwnode.update.install"),
+        ("fwnode.afterwards", "fwnode.downloading", "fwnode.update.install"),
     ):
         tidy(2048)
         for name in names:
             __import__(name)
-        forget(*CHECKING, *UPDATING, *DOWNLOADING, *PEERING)
+        forget(*CHECKING, *UPDATING, *FOLLOWING, *DOWNLOADING, *PEERING, *ASKING)

@@ -6,6 +6,7 @@ import asyncio
 
 from fwnode.compat import drive, forget, random_int, tidy
 from fwnode.errors import FwError
+from fwnode.swarm.router import PEERING
 from fwnode.update import RARE, ImageError, Refused, SlotError
 from fwnode.update.recalls import recalled
 from fwnode.wire.bencode import decode_dict, encode
@@ -13,6 +14,7 @@ from fwnode.wire.bencode import decode_dict, encode
 TRIAL_TRIES = 5  # checks that a new release gets to reach somebody
 EXCHANGE = "exchange"  # the file with what the log after an update must name
 DOWNLOADING = (
+    "fwnode.downloading",
     "fwnode.swarm.download",
     "fwnode.swarm.pieces",
     "fwnode.swarm.dial",
@@ -43,7 +45,7 @@ async def update(node, found) -> None:  # type: ignore[no-untyped-def]
             row["o"] = b"failed"
             await node.tell(row)
     finally:
-        forget(*DOWNLOADING)
+        forget(*DOWNLOADING, *PEERING)
         await node.sharing.again()
 
 

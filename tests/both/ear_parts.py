@@ -39,7 +39,6 @@ class Node:
         self.keys = {"genesis": exchange.network.net + bytes(24)}
         self.update_only = self.trial = None
         self.ledger = self
-        self.takes_logs = False
         self.time = TIME + 100
         self.clock = self
         self.lan = Lan()

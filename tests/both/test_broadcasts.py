@@ -20,7 +20,7 @@ from ear_parts import (
     fresh,
     randbelow_of,
 )
-from fwnode import blocks, broadcasts
+from fwnode import afterwards, blocks, broadcasts
 from fwnode.broadcasts import BURST, MAX_QUEUE, MAX_SKEW_S, MAX_WAITING, QUIET
 from fwnode.compat import run
 from fwnode.net import NetError
@@ -188,7 +188,7 @@ def test_a_block_that_comes_while_this_board_makes_its_own_is_looked_at_after_it
 
     kept, blocks.Blocks = blocks.Blocks, Making
     try:
-        asyncio.run(door._chain())
+        asyncio.run(afterwards.chain(door))
     finally:
         blocks.Blocks = kept
     assert len(door.heads) == 1 and door.chain_waits

@@ -4,9 +4,11 @@ import asyncio
 
 from fwnode.compat import MICROPYTHON, randbelow
 from fwnode.net import NetError
-from fwnode.net.http import BadHttp, fetch, get, post, split_url
+from fwnode.net.connect import connect
+from fwnode.net.http import fetch, get, post, split_url
 from fwnode.net.listener import Listener
-from fwnode.net.tcp import close, connect, read_exactly
+from fwnode.net.messages import BadHttp
+from fwnode.net.tcp import close, readinto
 from support import raises
 
 
@@ -20,8 +22,9 @@ class Echo:
         return ip.encode() + b" " + body
 
     async def peer(self, reader, writer, ip):
-        rest = bytearray(3)
-        await read_exactly(reader, memoryview(rest))
+        rest, at = bytearray(3), 0
+        while at < 3:
+            at += await readinto(reader, memoryview(rest)[at:])
         self.peers.append((bytes(rest), ip))
 
     def get(self, path):

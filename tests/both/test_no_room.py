@@ -103,7 +103,7 @@ class Half(Node):
 
     def __init__(self):
         self.turn = asyncio.Lock()
-        self.update_code = Rare(())
+        self.update_code = self.following = Rare(())
         self.boot = self.hooks = self
         self.states = []
 

@@ -13,9 +13,10 @@ import sys
 sys.path.insert(0, sys.argv[1])
 
 from fwnode.net import NetError
-from fwnode.net.http import PATH, post
+from fwnode.net.http import post
 from fwnode.net.lan import Lan
 from fwnode.net.listener import Listener
+from fwnode.net.messages import PATH
 
 own, other, group, port = sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5])
 AGAIN_S = 0.1

@@ -11,7 +11,8 @@ from update_support import MODEL, Fleet
 from fwchain.board import provision
 from fwnode import crypto
 from fwnode.compat import run
-from fwnode.net.http import PATH, post
+from fwnode.net.http import post
+from fwnode.net.messages import PATH
 from fwnode.roles import END, UPDATE
 from fwnode.roles.identity import Counters, Identity
 from fwnode.roles.request import Request

@@ -4,7 +4,7 @@ import asyncio
 
 from fwnode.compat import const
 from fwnode.net import NetError
-from fwnode.net.http import PATH, BadHttp, answer, content_length, read_body, read_head
+from fwnode.net.messages import PATH, BadHttp, answer, content_length, read_body, read_head
 from fwnode.net.tcp import address, close, listen, readinto
 
 PEER_WIRE = const(0x13)

@@ -5,20 +5,15 @@ here; a board with one interface gives None.
 """
 
 import asyncio
-import errno
 import socket
 
 from fwnode.compat import MICROPYTHON, const
-from fwnode.net import NetError
 
 _BACKLOG = const(5)
 _PAUSE_S = 0.1
 
 if MICROPYTHON:
     from asyncio import core  # type: ignore[attr-defined]
-
-    def _writable(sock):  # type: ignore[no-untyped-def]
-        yield core._io_queue.queue_write(sock)
 
     def _readable(sock):  # type: ignore[no-untyped-def]
         yield core._io_queue.queue_read(sock)
@@ -64,33 +59,11 @@ if MICROPYTHON:
         """
         return Port(on_connection, ip, port)
 
-    async def _open(host, port, local):  # type: ignore[no-untyped-def]
-        address = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0][-1]
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            sock.setblocking(False)
-            if local:
-                sock.bind(socket.getaddrinfo(local, 0)[0][-1])
-            try:
-                sock.connect(address)
-            except OSError as error:
-                if error.errno != errno.EINPROGRESS:
-                    raise
-            await _writable(sock)
-        except BaseException:
-            sock.close()
-            raise
-        stream = asyncio.StreamReader(sock)
-        return stream, stream
-
     async def readinto(reader, buffer):  # type: ignore[no-untyped-def]
         """Fill at most `buffer` with what has arrived; returns the count, 0 at the end of the stream."""
         return await reader.readinto(buffer)
 
 else:
-
-    async def _open(host, port, local):  # type: ignore[no-untyped-def]
-        return await asyncio.open_connection(host, port, local_addr=(local, 0) if local else None)
 
     async def listen(on_connection, ip: str, port: int):  # type: ignore[no-untyped-def]
         """Pass each connection to the coroutine function `on_connection(reader, writer)`, until `close()` of what is
@@ -103,16 +76,6 @@ else:
         data = await reader.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
-
-
-async def connect(host: str, port: int, local: str | None = None, timeout_ms: int = 5000):  # type: ignore[no-untyped-def]
-    """(reader, writer) of a new connection; raises NetError."""
-    try:
-        return await asyncio.wait_for(_open(host, port, local), timeout_ms / 1000)
-    except asyncio.TimeoutError:
-        raise NetError("{}:{}: no connection within {} ms".format(host, port, timeout_ms))
-    except (OSError, IndexError) as error:
-        raise NetError("{}:{}: {}".format(host, port, error))
 
 
 def address(raw) -> tuple:  # type: ignore[no-untyped-def]
@@ -130,13 +93,3 @@ async def close(writer) -> None:  # type: ignore[no-untyped-def]
         await writer.wait_closed()
     except OSError:
         pass
-
-
-async def read_exactly(reader, buffer) -> None:  # type: ignore[no-untyped-def]
-    """Fill `buffer` (a memoryview) whole; raises NetError when the stream ends before."""
-    at = 0
-    while at < len(buffer):
-        count = await readinto(reader, buffer[at:])
-        if not count:
-            raise NetError("the peer closed the connection after {} of {} bytes".format(at, len(buffer)))
-        at += count

@@ -28,22 +28,26 @@ def new_peer_id() -> bytes:
 
 
 class Buffers:
-    """A node's buffers: for uploads and the first source of a download once, at its start, since later a heap in pieces
-    might deny them; for further sources for as long as a download goes on (in between, elliptic curves want the room).
+    """A node's buffers: for uploads once, at its start, since later a heap in pieces might deny it; for the sources of
+    a download for as long as that goes on (in between, elliptic curves want the room).
     """
 
     def __init__(self, sources: int = 3) -> None:
-        self.sectors = [memoryview(bytearray(SECTOR)) for _ in range(sources)]
+        self.sectors: list = []
         self.up = memoryview(bytearray(SECTOR + 13))  # a block's head and the first sector of it
+        self.grow(sources)
 
     def grow(self, sources: int) -> None:
-        """Take buffers for up to so many sources, where the heap has them: else fewer peers at once."""
+        """Take buffers for up to so many sources, where the heap has them: else fewer peers at once. Raises MemoryError
+        where it has not even one.
+        """
         try:
             while len(self.sectors) < sources:
                 self.sectors.append(memoryview(bytearray(SECTOR)))
         except MemoryError:
-            pass
+            if not self.sectors:
+                raise
 
     def shrink(self) -> None:
-        """Let go of all but the first."""
-        del self.sectors[1:]
+        """Let go of them."""
+        self.sectors.clear()

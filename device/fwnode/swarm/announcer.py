@@ -4,6 +4,7 @@ import asyncio
 
 from fwnode.compat import const, forget, ticks_add, ticks_diff, ticks_ms
 from fwnode.errors import FwError
+from fwnode.rare import HTTP
 
 _FIRST_RETRY_MS = const(5000)
 
@@ -76,10 +77,11 @@ class Announcer:
             self.task = None
 
     async def _announce(self, url: str, timeout_ms: int) -> tuple:
-        from fwnode.swarm.announce import announce
+        with HTTP:
+            from fwnode.swarm.announce import announce
 
-        try:
-            return await announce(self.hub, url, self.event, timeout_ms)
-        finally:
-            del announce
-            forget("fwnode.swarm.announce")
+            try:
+                return await announce(self.hub, url, self.event, timeout_ms)
+            finally:
+                del announce
+                forget("fwnode.swarm.announce")

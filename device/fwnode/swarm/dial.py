@@ -4,7 +4,8 @@ import asyncio
 
 from fwnode.compat import randbelow, ticks_add, ticks_diff, ticks_ms
 from fwnode.errors import FwError
-from fwnode.net.tcp import close, connect
+from fwnode.net.connect import connect
+from fwnode.net.tcp import close
 from fwnode.swarm import SwarmError, wire
 from fwnode.swarm.streams import recv_all, send_all
 

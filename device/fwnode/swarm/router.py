@@ -6,7 +6,13 @@ from fwnode.compat import const, forget
 from fwnode.errors import FwError
 
 _HANDSHAKE_S = const(5)
-PEERING = ("fwnode.swarm.peer", "fwnode.swarm.wire", "fwnode.swarm.streams")  # loaded while somebody is connected
+PEERING = (  # loaded while somebody is connected
+    "fwnode.swarm.seed",
+    "fwnode.swarm.bitfield",
+    "fwnode.swarm.peer",
+    "fwnode.swarm.wire",
+    "fwnode.swarm.streams",
+)
 
 
 class Router:

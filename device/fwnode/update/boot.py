@@ -3,12 +3,11 @@
 The rare parts (finding it out at a boot, confirming, rolling back) are in `trial`, which loads on demand.
 """
 
-from fwnode.errors import FwError
-from fwnode.update import ImageError, let_go
+from fwnode.update import let_go
 from fwnode.update.files import FileStore
 from fwnode.update.keys import KeyStore
 from fwnode.update.slots import Slots
-from fwnode.update.stream import ROOT, Stream
+from fwnode.update.stream import ROOT
 from fwnode.update.verify import verifier_steps
 
 RUNNING_M = "running.m"  # M of the confirmed release
@@ -23,6 +22,7 @@ class Boot:
     genuine      the record agrees with the computed verifier
     trial        first boot of a new release: confirm it, or the next reset rolls it back
     outcome      None, or ("updated" or "rolled_back", version, reason) to be logged; then call `told`
+    update_only  what runs is below the floor, or there is a floor and nothing is known of what runs
     stream       what the verifier is computed over: size, readinto
     release      the running Release; None when its M is not at hand
     """
@@ -43,6 +43,7 @@ class Boot:
         self.stream = None  # type: object
         self.genuine = False
         self.trial = False
+        self.update_only = False
         self.outcome = None  # type: tuple | None
 
     def check(self):  # type: ignore[no-untyped-def]
@@ -50,6 +51,7 @@ class Boot:
         from fwnode.update import trial
 
         yield from trial.check(self)
+        self.update_only = trial.update_only(self)
         let_go()
 
     def verify(self):  # type: ignore[no-untyped-def]
@@ -71,12 +73,9 @@ class Boot:
         "network" (tried again later). Nothing where there is no trial.
         """
         if self.trial and self.record and "s" in self.record:
-            self.record["w"] = reason.encode()
-            self.keys.put_record("pend", self.record)
-            if self.place[0] == "/":
-                from fwnode.update import folders
+            from fwnode.update import trial
 
-                folders.abort(self.keys)
+            trial.fail(self, reason)
 
     def told(self) -> None:
         """The outcome is logged: forget it."""
@@ -86,68 +85,7 @@ class Boot:
 
             trial.told(self)
 
-    def use(self, record, release) -> None:  # type: ignore[no-untyped-def]
-        """Take `record` for what runs, laid out as `release` says (None: the slot's image alone)."""
-        self.record = record
-        self.release = release
-        if release is None:
-            self.stream = ImageStream(self.slots.running)
-        else:
-            self.stream = Stream(release, self.slots.running, self.root)
-
-    def read_release(self, name: str):  # type: ignore[no-untyped-def]
-        """The Contents of an M in a file; None when there is none or it is malformed."""
-        from fwnode.trust.contents import Contents
-        from fwnode.trust.release import Release
-
-        try:
-            raw = self.files.read(name)
-            if not raw:
-                return None
-            release = Contents(Release(raw))
-        except FwError:
-            return None
-        # the file has both; who seeds needs neither
-        release.metainfo = release.pieces = b""  # type: ignore[attr-defined]
-        return release
-
     @property
     def version(self) -> str:
         """The running release's version, "0.0.0" when nothing is known."""
         return self.record["v"].decode() if self.record else "0.0.0"
-
-    @property
-    def update_only(self) -> bool:
-        """What runs is below the floor, or there is a floor and nothing is known of what runs."""
-        record = self.record
-        if record is None:
-            return self.keys.record("floor") is not None
-        return self.below_floor(record["e"], version_key(record["v"])) is not None
-
-    def below_floor(self, epoch: int, key: tuple):  # type: ignore[no-untyped-def]
-        """None, "epoch" or "version": what is below the floor."""
-        floor = self.keys.record("floor")
-        if floor is not None:
-            if epoch < floor["e"]:
-                return "epoch"
-            if key < version_key(floor["v"]):
-                return "version"
-        return None
-
-
-class ImageStream:
-    """A slot's image alone, for when no M tells more; the whole slot when it holds no image any more."""
-
-    def __init__(self, slot) -> None:  # type: ignore[no-untyped-def]
-        self.readinto = slot.readinto
-        try:
-            self.size = slot.image_length
-        except ImageError:
-            self.size = slot.size
-
-
-def version_key(text) -> tuple:  # type: ignore[no-untyped-def]
-    """Three numbers to compare, of "1.2.0" as str or bytes."""
-    from fwnode.trust.version import parse
-
-    return parse(text)

@@ -4,14 +4,14 @@ import os
 
 from fwnode.compat import const
 from fwnode.update import ImageError, Refused, SlotError, StorageError, otadata
-from fwnode.update.boot import PENDING_M, Boot, version_key
+from fwnode.update.boot import PENDING_M, Boot
 from fwnode.update.failures import Failures
 from fwnode.update.image import chip_of
 from fwnode.update.recalls import recalled
 from fwnode.update.slots import SECTOR
 from fwnode.update.storage import Storage
 from fwnode.update.stream import folder_of
-from fwnode.update.trial import arm, clean
+from fwnode.update.trial import arm, below_floor, clean, version_key
 from fwnode.update.verify import verifier_steps
 
 _SPARE = const(16384)  # bytes of the file system that path files leave free
@@ -72,7 +72,7 @@ class Install:
         """No rollback (design, addition 3), nothing recalled, nothing before its wave (13), however it came here."""
         release = self.release
         running = version_key(self.boot.version)
-        below = self.boot.below_floor(release.epoch, release.version_key)
+        below = below_floor(self.boot.keys, release.epoch, release.version_key)
         if below or release.version_key < running:
             raise Refused(
                 below or "version",

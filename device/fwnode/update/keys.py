@@ -7,7 +7,7 @@ change together stands in one blob. Nothing counts as kept before `commit`, whic
 from fwnode.compat import const
 from fwnode.update import KeyStoreError
 from fwnode.wire import WireError
-from fwnode.wire.bencode import decode_dict, encode
+from fwnode.wire.decode import decode_dict
 
 NAMESPACE = "fwchain"
 _NOT_FOUND = const(0x1102)
@@ -96,6 +96,8 @@ class KeyStore:
 
     def put_record(self, name: str, record: dict) -> None:
         """Set a dictionary, bencoded, and commit."""
+        from fwnode.wire.bencode import encode
+
         self.put(name, encode(record))
 
     def private_key(self, generate):  # type: ignore[no-untyped-def]

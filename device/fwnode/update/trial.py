@@ -29,11 +29,13 @@ not by adding to them, then ``pend`` becomes FAILED, which stays until the outco
 import os
 
 from fwnode.compat import const
-from fwnode.update import UpdateError, otadata
-from fwnode.update.boot import PENDING_M, RUNNING_M, version_key
+from fwnode.errors import FwError
+from fwnode.trust.version import parse as version_key
+from fwnode.update import ImageError, UpdateError, otadata
+from fwnode.update.boot import PENDING_M, RUNNING_M
 from fwnode.update.failures import Failures
 from fwnode.update.files import remove_tree
-from fwnode.update.stream import folder_of
+from fwnode.update.stream import Stream, folder_of
 
 _ARMED = const(1)
 _BOOTED = const(2)
@@ -77,29 +79,86 @@ def _find(boot, places: list, active):  # type: ignore[no-untyped-def]
             found.append(record)
     first = None
     for record in found:
-        boot.use(record, release_of(boot, record))
+        use(boot, record, release_of(boot, record))
         if (yield from boot.verify()):
             return
         first = first or (record, boot.release, boot.verifier)
-    release = boot.read_release(RUNNING_M)
-    if release is not None and not boot.below_floor(release.epoch, release.version_key):
-        boot.use(record_of(places[-1] if release.slot_size else places[0], release), release)
+    release = read_release(boot, RUNNING_M)
+    if release is not None and not below_floor(boot.keys, release.epoch, release.version_key):
+        use(boot, record_of(places[-1] if release.slot_size else places[0], release), release)
         if (yield from boot.verify()):
             raise_floor(boot.keys, boot.record)  # first: a cut before the next line comes here again
             boot.keys.put_record("run", boot.record)
             return
     if first:
-        boot.use(first[0], first[1])
+        use(boot, first[0], first[1])
         boot.verifier = first[2]
     else:
-        boot.use(None, None)
+        use(boot, None, None)
         yield from boot.verify()
+
+
+def use(boot, record, release) -> None:  # type: ignore[no-untyped-def]
+    """Take `record` for what runs, laid out as `release` says (None: the slot's image alone)."""
+    boot.record = record
+    boot.release = release
+    if release is None:
+        boot.stream = ImageStream(boot.slots.running)
+    else:
+        boot.stream = Stream(release, boot.slots.running, boot.root)
+
+
+class ImageStream:
+    """A slot's image alone, for when no M tells more; the whole slot when it holds no image any more."""
+
+    def __init__(self, slot) -> None:  # type: ignore[no-untyped-def]
+        self.readinto = slot.readinto
+        try:
+            self.size = slot.image_length
+        except ImageError:
+            self.size = slot.size
+
+
+def update_only(boot) -> bool:  # type: ignore[no-untyped-def]
+    """What runs is below the floor, or there is a floor and nothing is known of what runs."""
+    record = boot.record
+    if record is None:
+        return boot.keys.record("floor") is not None
+    return below_floor(boot.keys, record["e"], version_key(record["v"])) is not None
+
+
+def below_floor(keys, epoch: int, key: tuple):  # type: ignore[no-untyped-def]
+    """None, "epoch" or "version": what is below the floor."""
+    floor = keys.record("floor")
+    if floor is not None:
+        if epoch < floor["e"]:
+            return "epoch"
+        if key < version_key(floor["v"]):
+            return "version"
+    return None
+
+
+def read_release(boot, name: str):  # type: ignore[no-untyped-def]
+    """The Contents of an M in a file; None when there is none or it is malformed."""
+    from fwnode.trust.contents import Contents
+    from fwnode.trust.release import Release
+
+    try:
+        raw = boot.files.read(name)
+        if not raw:
+            return None
+        release = Contents(Release(raw))
+    except FwError:
+        return None
+    # the file has both; who seeds needs neither
+    release.metainfo = release.pieces = b""  # type: ignore[attr-defined]
+    return release
 
 
 def release_of(boot, record: dict):  # type: ignore[no-untyped-def]
     """The Release that the record names, None when neither file holds its M."""
     for name in (PENDING_M, RUNNING_M):
-        release = boot.read_release(name)
+        release = read_release(boot, name)
         if release is not None and release.verifier == record["h"]:
             return release
     return None
@@ -152,6 +211,16 @@ def confirm(boot) -> None:  # type: ignore[no-untyped-def]
     if boot.record and "s" in boot.record:
         settle(boot, boot.record)
     boot.trial = False
+
+
+def fail(boot, reason: str) -> None:  # type: ignore[no-untyped-def]
+    """Write why the trial fails, for the boot that follows."""
+    boot.record["w"] = reason.encode()
+    boot.keys.put_record("pend", boot.record)
+    if boot.place[0] == "/":
+        from fwnode.update import folders
+
+        folders.abort(boot.keys)
 
 
 def _state(boot, pend: dict):  # type: ignore[no-untyped-def]

@@ -42,8 +42,6 @@ class Ledger:
     What no rule or no room lets in is counted in `counters`. Use it between `start` and `stop`.
     """
 
-    takes_logs = False  # fwchain.chainstore.hearing brings them, whatever the node does meanwhile
-
     def __init__(self, store: Store, on_event: Notice, on_roots: Notice | None = None) -> None:
         self.store = store
         self.counters = Counters()

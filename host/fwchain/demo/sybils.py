@@ -23,9 +23,10 @@ from fwnode.compat import drive
 from fwnode.crypto import sha256
 from fwnode.errors import FwError
 from fwnode.net import NetError
-from fwnode.net.http import PATH, post
+from fwnode.net.http import post
 from fwnode.net.lan import Lan
 from fwnode.net.listener import Listener
+from fwnode.net.messages import PATH
 from fwnode.roles.confirming import Confirming
 from fwnode.roles.identity import Counters, Identity
 from fwnode.roles.response import COMPARING, Response

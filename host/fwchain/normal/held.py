@@ -17,7 +17,7 @@ from fwnode.update.files import FileStore, make_folders
 from fwnode.update.keys import KeyStore
 from fwnode.update.storage import Storage
 from fwnode.update.stream import Stream, folder_of
-from fwnode.update.trial import raise_floor, record_of, release_of
+from fwnode.update.trial import raise_floor, read_release, record_of, release_of, update_only
 
 ROOT = "root"
 EMPTY = sha256(b"")  # the verifier of nothing
@@ -91,6 +91,7 @@ class Held(Boot):
         self.stream: Any = Nothing()
         self.genuine = False
         self.trial = False
+        self.update_only = False
         self.outcome: Any = None
 
     def check(self) -> Generator[None, None, None]:
@@ -101,6 +102,7 @@ class Held(Boot):
             raise_floor(self.keys, self.record)
             self._take(self.record, release)
             yield from self.verify()
+        self.update_only = update_only(self)
 
     def hold(self, release: Any) -> Generator[None, None, None]:
         """Steps: hold `release`, whose bytes are in their place and whose M is in `pending.m`; forget the one before.
@@ -112,7 +114,8 @@ class Held(Boot):
         self.keys.put_record("run", record)
         self.files.rename(PENDING_M, RUNNING_M)
         raise_floor(self.keys, record)
-        self._take(record, self.read_release(RUNNING_M))
+        self._take(record, read_release(self, RUNNING_M))
+        self.update_only = False
         yield from self.verify()
         for path in Path(self.root).iterdir():
             if str(path) != place:

@@ -105,6 +105,7 @@ class HostNode(Node):
     boot: Held
     lan: Any
     broadcasts: HostBroadcasts
+    ledger: Any = None
 
     def __init__(
         self,
@@ -117,7 +118,7 @@ class HostNode(Node):
         listen: Callable[[], Awaitable[None]],
     ) -> None:
         super().__init__(config, hooks, held, clock, self._taken)
-        self.ledger: Any = ledger
+        self.ledger = ledger
         self.broadcasts = HostBroadcasts(self, hearing)
         self.sharing = HostSharing(self)
         self.remembering: asyncio.Task[None] | None = None

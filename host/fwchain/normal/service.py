@@ -32,7 +32,8 @@ from fwnode.clock import Clock
 from fwnode.compat import drive
 from fwnode.errors import FwError
 from fwnode.net import NetError
-from fwnode.net.http import PATH, post
+from fwnode.net.http import post
+from fwnode.net.messages import PATH
 from fwnode.roles.identity import Identity
 from fwnode.wire import WireError, message
 from fwnode.wire.fields import MAX_MESSAGE

@@ -35,7 +35,7 @@ from fwchain.verification.releases import ReleaseStore
 from fwchain.verification.tickets import DailyTickets
 from fwnode.chain.record import release_record
 from fwnode.errors import FwError
-from fwnode.net.http import PATH
+from fwnode.net.messages import PATH
 from fwnode.roles.identity import Identity
 from fwnode.trust.recall import Recall
 from fwnode.trust.release import Release

@@ -214,10 +214,7 @@ def main(node):
 
 def drop_buffers():
     """Let the node's buffers go, to see what they take."""
-    sharing = running.sharing
-    sharing.buffers = None
-    if sharing.seeder is not None:
-        sharing.seeder.buffers = sharing.seeder.up_view = None
+    running.sharing.buffers = running.sharing.seeder.buffers = None
 
 
 def load_all():
