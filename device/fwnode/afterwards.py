@@ -5,11 +5,11 @@ Each function takes `door`, the board's fwnode.broadcasts.Broadcasts.
 
 import asyncio
 
-from fwnode.broadcasts import PAUSE_S
 from fwnode.compat import const, tidy
 from fwnode.errors import FwError
 
 _CLOSE = const(4096)  # bytes between two collections: garbage must not lie between what stays
+_PAUSE_S = const(1)
 _MAX_SHORT = const(4)  # times that the heap may run short over the blocks that wait
 
 
@@ -54,7 +54,7 @@ async def chain(door) -> None:  # type: ignore[no-untyped-def]
             _drop_blocks(door)
             raise
         door.logs = logs  # once more, when what else runs has come to its end
-        await asyncio.sleep(PAUSE_S)
+        await asyncio.sleep(_PAUSE_S)
         door.work.set()
     except (FwError, OSError):
         _drop_blocks(door)

@@ -2,7 +2,7 @@
 
 import struct
 
-from fwnode.swarm import BLOCK, SwarmError, Violation, announce, bitfield, localdisc, new_peer_id, wire
+from fwnode.swarm import BLOCK, SwarmError, Violation, bitfield, localdisc, new_peer_id, tracker, wire
 from support import raises
 
 HASH = bytes(range(20))
@@ -53,7 +53,7 @@ def test_bitfield():
 
 
 def test_quote():
-    assert announce.quote(b"aZ09-\x00\xff ") == "aZ09%2D%00%FF%20"
+    assert tracker.quote(b"aZ09-\x00\xff ") == "aZ09%2D%00%FF%20"
 
 
 def test_tracker_peers():
@@ -61,16 +61,16 @@ def test_tracker_peers():
         return bytes((a, b, c, d)) + struct.pack(">H", port)
 
     good = row(10, 0, 0, 1, 6881)
-    assert announce.parse_peers(good) == [("10.0.0.1", 6881)]
+    assert tracker.parse_peers(good) == [("10.0.0.1", 6881)]
     listed = [{"ip": b"10.0.0.2", "port": 6882, "peer id": bytes(20)}, {"ip": b"10.0.0.3", "port": 80}, {}, 7]
-    assert announce.parse_peers(listed) == [("10.0.0.2", 6882)]
+    assert tracker.parse_peers(listed) == [("10.0.0.2", 6882)]
     bad = row(0, 0, 0, 0, 5000) + row(239, 1, 1, 1, 5000) + row(255, 255, 255, 255, 5000) + row(10, 0, 0, 9, 1023)
-    assert announce.parse_peers(bad + good) == [("10.0.0.1", 6881)]
+    assert tracker.parse_peers(bad + good) == [("10.0.0.1", 6881)]
     many = row(10, 0, 0, 1, 5000) + row(10, 0, 0, 1, 5001) + row(10, 0, 0, 1, 5002)
-    assert announce.parse_peers(many) == [("10.0.0.1", 5000), ("10.0.0.1", 5001)]
-    assert announce.parse_peers([{"ip": b"evil.example", "port": 5000}]) == []
+    assert tracker.parse_peers(many) == [("10.0.0.1", 5000), ("10.0.0.1", 5001)]
+    assert tracker.parse_peers([{"ip": b"evil.example", "port": 5000}]) == []
     for odd in (b"12345", 7, {}, None):
-        raises(SwarmError, announce.parse_peers, odd)
+        raises(SwarmError, tracker.parse_peers, odd)
 
 
 def test_local_discovery_messages():

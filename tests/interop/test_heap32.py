@@ -11,7 +11,8 @@ import pytest
 
 BENCH = Path(__file__).parents[1] / "bench" / "heap32"
 RESIDENT = 38 * 1024
-HEAP = 100 * 1024  # promised are 70 KB: a debt, to be lowered and not raised
+HEAP = 70 * 1024
+FLASH = 96 * 1024
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +27,15 @@ def report() -> dict:
 
 
 def test_what_stays_loaded_is_within_its_budget(report: dict) -> None:
-    assert "fwnode.node" in report["modules"] and "fwnode.crypto" not in report["modules"]
+    assert "fwnode.node" in report["modules"]
+    assert not {"fwnode.crypto", "fwnode.net.http", "fwnode.swarm.seed", "fwnode.ledger"} & set(report["modules"])
     assert report["resident"] <= RESIDENT
 
 
 def test_heap_at_rest(report: dict) -> None:
     assert report["bits"] == 32
     assert report["code"] + report["names"] < report["taken"] <= HEAP
+
+
+def test_all_of_it_in_flash(report: dict) -> None:
+    assert report["resident"] < report["flash"] <= FLASH < report["mpy"]

@@ -14,10 +14,8 @@ from types import ModuleType
 import pytest
 from typer.testing import CliRunner
 
-from fwchain import resources
-from fwchain.board import closure, compact
+from fwchain.board import compact
 from fwchain.board.compact import Compact
-from fwchain.board.image import collect
 from fwchain.cli.app import app
 from fwchain.flashing import boardside
 
@@ -27,7 +25,7 @@ MODULES = "asyncio binascii collections errno gc hashlib io json os random selec
 
 @pytest.fixture(scope="module")
 def sources() -> dict[str, bytes]:
-    return closure.needed(collect(resources.fwnode_folder()))
+    return compact.sources()
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ FWNODE = ROOT / "device" / "fwnode"
 HOST = ROOT / "host" / "fwchain"
 
 # what each package of fwnode may import of fwnode, besides itself
-BASE = {"errors", "compat"}
+BASE = {"errors", "compat", "rare"}
 MAY_IMPORT = {
     "errors": set[str](),
     "compat": set[str](),

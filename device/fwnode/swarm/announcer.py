@@ -2,11 +2,10 @@
 
 import asyncio
 
-from fwnode.compat import const, forget, ticks_add, ticks_diff, ticks_ms
-from fwnode.errors import FwError
+from fwnode.compat import forget, ticks_add, ticks_diff, ticks_ms
 from fwnode.rare import HTTP
 
-_FIRST_RETRY_MS = const(5000)
+FIRST_RETRY_MS = 5000
 
 
 class Announcer:
@@ -18,7 +17,7 @@ class Announcer:
         self.hub = hub
         self.urls = [url for url in urls if url.startswith("http://")]
         self.due = ticks_ms()
-        self.retry_ms = _FIRST_RETRY_MS
+        self.retry_ms = FIRST_RETRY_MS
         self.event = "started"
         self.task: asyncio.Task | None = None
         self.why = "" if self.urls else "no tracker"
@@ -47,41 +46,21 @@ class Announcer:
             self.task.cancel()
         if self.urls and self.event != "started":
             self.event = "stopped"
-            try:
-                await self._announce(self.urls[0], 2000)
-            except FwError:
-                pass  # the tracker forgets us by itself
+            await self._run("goodbye")
 
     async def _round(self) -> None:
         try:
-            for url in list(self.urls):
-                try:
-                    peers, interval = await self._announce(url, self.announce_ms)
-                except (FwError, OSError, ValueError, MemoryError) as error:
-                    self.why = "{}: {}".format(url, error)
-                    self.hub.event("tracker", url=url, error=str(error))
-                    self.urls.remove(url)
-                    self.urls.append(url)
-                    continue
-                self.event = ""
-                self.why = ""
-                self.retry_ms = _FIRST_RETRY_MS
-                self.due = ticks_add(ticks_ms(), interval * 1000)
-                self.hub.event("tracker", url=url, peers=len(peers), interval=interval)
-                self.hub.candidates(peers)
-                return
-            self.due = ticks_add(ticks_ms(), self.retry_ms)
-            self.retry_ms = min(2 * self.retry_ms, 600000)
+            await self._run("to_first")
         finally:
             self.tried = True
             self.task = None
 
-    async def _announce(self, url: str, timeout_ms: int) -> tuple:
+    async def _run(self, which: str) -> None:
         with HTTP:
-            from fwnode.swarm.announce import announce
+            from fwnode.swarm import tracker
 
             try:
-                return await announce(self.hub, url, self.event, timeout_ms)
+                await getattr(tracker, which)(self)
             finally:
-                del announce
-                forget("fwnode.swarm.announce")
+                del tracker
+                forget("fwnode.swarm.tracker")

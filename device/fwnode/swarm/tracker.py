@@ -1,16 +1,20 @@
-"""One announce to a tracker: HTTP (BEP 3) with compact peers (BEP 23). Loaded for the announce and let go after it."""
+"""Announces to trackers: HTTP (BEP 3) with compact peers (BEP 23). Loaded for each by fwnode.swarm.announcer."""
 
 import asyncio
 
-from fwnode.compat import const
+from fwnode.compat import const, ticks_add, ticks_ms
+from fwnode.errors import FwError
 from fwnode.net import http
 from fwnode.swarm import SwarmError
+from fwnode.swarm.announcer import FIRST_RETRY_MS
 from fwnode.wire.bencode import decode
 
 MAX_ANSWER = const(2048)
 _WANTED = const(30)
 _MIN_INTERVAL_S = const(30)
 _MAX_INTERVAL_S = const(7200)
+_MAX_RETRY_MS = const(600000)
+_GOODBYE_MS = const(2000)
 
 
 def quote(data: bytes) -> str:
@@ -43,6 +47,37 @@ def parse_peers(value) -> list:  # type: ignore[no-untyped-def]
         if 1024 <= port < 65536 and 0 < int(parts[0]) < 224 and sum(1 for row in kept if row[0] == ip) < 2:
             kept.append((ip, port))
     return kept
+
+
+async def to_first(announcer) -> None:  # type: ignore[no-untyped-def]
+    """Announce to the first tracker that answers; those that do not are asked last from then on."""
+    hub = announcer.hub
+    for url in list(announcer.urls):
+        try:
+            peers, interval = await announce(hub, url, announcer.event, announcer.announce_ms)
+        except (FwError, OSError, ValueError, MemoryError) as error:
+            announcer.why = "{}: {}".format(url, error)
+            hub.event("tracker", url=url, error=str(error))
+            announcer.urls.remove(url)
+            announcer.urls.append(url)
+            continue
+        announcer.event = ""
+        announcer.why = ""
+        announcer.retry_ms = FIRST_RETRY_MS
+        announcer.due = ticks_add(ticks_ms(), interval * 1000)
+        hub.event("tracker", url=url, peers=len(peers), interval=interval)
+        hub.candidates(peers)
+        return
+    announcer.due = ticks_add(ticks_ms(), announcer.retry_ms)
+    announcer.retry_ms = min(2 * announcer.retry_ms, _MAX_RETRY_MS)
+
+
+async def goodbye(announcer) -> None:  # type: ignore[no-untyped-def]
+    """Tell the tracker that is used that there is nothing more to be had here."""
+    try:
+        await announce(announcer.hub, announcer.urls[0], announcer.event, _GOODBYE_MS)
+    except FwError:
+        pass  # the tracker forgets us by itself
 
 
 async def announce(hub, url: str, event: str, timeout_ms: int) -> tuple:  # type: ignore[no-untyped-def]
