@@ -68,12 +68,13 @@ def watch_gate(gate, stranger, member):
 def watch_phase(door, name):
     phase = getattr(door, name)
 
-    async def watched():
-        fellows[0] += 1
+    async def watched(*which):
+        counted = which in ((), ("chain",))
+        fellows[0] += counted
         try:
-            await phase()
+            await phase(*which)
         finally:
-            fellows[0] -= 1
+            fellows[0] -= counted
 
     setattr(door, name, watched)
 
@@ -83,7 +84,7 @@ def watch(node, begun):
     watch_gate(door.curves, "strangers", "members")
     watch_gate(door.works, "works", None)
     watch_phase(door, "_play")
-    watch_phase(door, "_chain")
+    watch_phase(door, "_afterwards")
     judge, new = door.judge, lan._new
 
     def judged(data, ip):
