@@ -43,6 +43,10 @@ class Pack:
     def umount(self) -> None:
         """As a file system has it."""
 
+    def statvfs(self, path: str) -> tuple:
+        """It has no size of its own: its files lie in another file system."""
+        return (0,) * 10
+
     def ilistdir(self, path: str):  # type: ignore[no-untyped-def]
         """The pack does not know what its files are called."""
         return iter(())
@@ -51,7 +55,7 @@ class Pack:
         """A folder, or what may be a file: `open` knows."""
         if path.endswith(".mpy"):
             return FILE
-        if path + " " in self.folders:
+        if path == "/" or path + " " in self.folders:
             return FOLDER
         raise OSError(2)
 

@@ -105,6 +105,10 @@ def test_deploy_twice_changes_nothing(board: VirtualBoard) -> None:
     assert "2 removed" in out
     assert "'index.pack'" in (there := mpremote(board, "exec", "import os; print(os.listdir('/lib/fwnode'))"))
     assert "chain" not in there
+    words = mpremote(
+        board, "exec", "import sys; sys.path.insert(0, '/lib'); import fwnode", "+", "df", "+", "fs", "ls", ":"
+    )
+    assert "filesystem" in words and "fw/" in words  # what is mounted for imports is in nobody's way
 
 
 def test_deploy_leaves_alone_what_an_application_names(board: VirtualBoard, tmp_path: Path) -> None:

@@ -29,9 +29,9 @@ SHARED = """
     digest done elapsed enable encode error events extend feed fill find full get hash head height host id idle
     ilistdir index info items join k key keys kill label last length link list listen load main measure mount name new
     open pack partition path platform port post put r read readinto readline recv release remove rename request reset
-    run s seed server set_boot sha256 shape size slot sock source start stat state stats status stop stream string
-    sync target tasks tell threshold ticks_add ticks_diff ticks_ms time times umount unpack update url value values
-    version wait wake write
+    run s seed server set_boot sha256 shape size slot sock source start stat state stats status statvfs stop stream
+    string sync target tasks tell threshold ticks_add ticks_diff ticks_ms time times umount unpack update url value
+    values version wait wake write
 """
 # what an application or a program at the prompt finds by its name
 PUBLIC = """
