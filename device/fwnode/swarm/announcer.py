@@ -56,11 +56,15 @@ class Announcer:
             self.task = None
 
     async def _run(self, which: str) -> None:
+        tracker = None  # type: object
         with HTTP:
-            from fwnode.swarm import tracker
-
             try:
+                from fwnode.swarm import tracker  # type: ignore[no-redef]
+
                 await getattr(tracker, which)(self)
+            except MemoryError:
+                self.why = "no room"
+                self.due = ticks_add(ticks_ms(), self.retry_ms)
             finally:
-                del tracker
+                tracker = None
                 forget("fwnode.swarm.tracker")
