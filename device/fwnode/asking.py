@@ -90,6 +90,8 @@ class Asking:
         """Whether this answer may cost a curve; a quick fellow's waits for the broadcasts that came before it."""
         door = self.engine.door
         for _ in range(_TURNS):
+            if self.over:
+                break
             if not (door.queue or self.engine.lock.locked()) and door.curves.take(public, ip):
                 return True
             await asyncio.sleep(TURN_S)

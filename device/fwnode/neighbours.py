@@ -81,6 +81,7 @@ class Neighbours:
         self.final = b""
         self.due = 0
         self.lock = asyncio.Lock()
+        self.handling = 0  # messages over HTTP that are being looked at: they hold all of this
         self.short = 0
         self.again = b""  # the datagram that found no room last
 
@@ -128,7 +129,7 @@ class Neighbours:
 
     def _engaged(self) -> bool:
         asking = self.asking is not None and not self.asking.idle
-        return asking or self.response is not None or self.ended is not None
+        return asking or self.response is not None or self.ended is not None or self.handling > 0
 
     async def _turned(self) -> bool:
         """`_turn`; what finds no room is tried again when others have come to their end, or late."""
@@ -341,6 +342,14 @@ class Neighbours:
 
     async def on_message(self, body: bytes, ip: str) -> bytes:
         """A fellow's message over HTTP; returns the answer, b"" for none."""
+        self.handling += 1
+        try:
+            return await self._answered(body, ip)
+        finally:
+            self.handling -= 1
+
+    async def _answered(self, body: bytes, ip: str) -> bytes:
+        """`_message`; what finds no room is tried again."""
         for _ in range(TRIES):
             try:
                 return await self._message(body, ip)

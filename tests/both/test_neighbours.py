@@ -243,6 +243,51 @@ def test_a_message_that_finds_no_room_is_tried_again_and_then_left_without_an_an
     assert door.node.dropped == {"memory": 2 * neighbours.TRIES - 1}
 
 
+def test_the_roles_end_when_no_message_is_at_hand_any_more():
+    """Whoever looks at one holds the roles' code; what comes next would find no room beside it."""
+    door = ear()
+    engine = engine_of(door)
+    door.fetch = "M and L wait"
+    kept, neighbours.TICK_S = neighbours.TICK_S, 0
+
+    async def main():
+        goes_on = asyncio.Event()
+
+        async def opened():
+            pass
+
+        async def slow(body, ip):
+            await goes_on.wait()
+            return b"answered"
+
+        engine._open, engine._message = opened, slow
+        message = asyncio.create_task(engine.on_message(b"", NEAR))
+        running = asyncio.create_task(engine.run())
+        for _ in range(9):
+            await asyncio.sleep(0)
+        assert engine.handling == 1 and not running.done()
+        goes_on.set()
+        assert await message == b"answered"
+        await running
+
+    try:
+        asyncio.run(main())
+    finally:
+        neighbours.TICK_S = kept
+
+
+def test_an_answer_to_what_is_over_has_no_turn():
+    door = ear()
+    engine = engine_of(door)
+    door.node.boot.version = "1.0.0"
+    ask = asking.Asking(engine, (R, exchange.asked))
+    ask.over = True
+    public = exchange.me(2).public
+    door.curves.know(public, NEAR)
+    assert asyncio.run(ask.turn_of(public, NEAR)) is False
+    assert door.curves.take(public, NEAR)  # it is still to be had
+
+
 def test_roles_that_find_no_room_again_and_again_are_given_up():
     door = ear()
     engine = engine_of(door)
