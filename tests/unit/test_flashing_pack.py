@@ -129,13 +129,19 @@ def test_more_than_fits_is_refused() -> None:
         pack.packed({"a.mpy": compile_py(names, "m", 3)})
     with pytest.raises(pack.PackError, match="34 packages, at most 32"):
         pack.packed({f"p{number}/__init__.mpy": compile_py(b"x()", "m", 3) for number in range(33)})
+    big = compile_py(b"x = b'" + b"x" * 70000 + b"'", "m", 3)
+    with pytest.raises(pack.PackError, match=r"a\.mpy: 70[0-9]+ bytes, limit 65535"):
+        pack.packed({"a.mpy": big})
+    wide = {f"{'p' * 60}{number}/__init__.mpy": compile_py(b"", "m", 3) for number in range(5)}
+    with pytest.raises(pack.PackError, match="the folders' names have 315 bytes, limit 255"):
+        pack.packed(wide)
     with pytest.raises(pack.PackError, match="p: a folder without __init__"):
         pack.packed({"p/a.mpy": compile_py(b"x()", "m", 3)})
 
 
 def test_a_small_pack_of_modules_with_many_names(tmp_path: Path) -> None:
     """More than 224 names, so that some have numbers of two bytes; a package's name before a dot."""
-    source = b"".join(b"n%d = %d\n" % (number, number) for number in range(600))
+    source = b"".join(b"n%d = %d\n" % (number, number) for number in range(600)) + b"odd = '\\x01x'\neven = '\\x1f'\n"
     files = {"a.mpy": compile_py(source, "fwnode.a", 3), "p/b.mpy": compile_py(b"import fwnode.p.b", "fwnode.p.b", 3)}
     unpack = compact.library()[compact.UNPACKED]
     (tmp_path / "fwnode").mkdir()
@@ -146,7 +152,10 @@ def test_a_small_pack_of_modules_with_many_names(tmp_path: Path) -> None:
     )
     for name, data in pack.packed(files).items():
         (tmp_path / "fwnode" / name).write_bytes(data)
-    code = "import fwnode.a, fwnode.p.b as b\nprint(json.dumps([getattr(fwnode.a, 'n%d' % i) for i in range(600)]))"
+    code = (
+        "import fwnode.a, fwnode.p.b as b\nassert (fwnode.a.odd, fwnode.a.even) == ('\\x01x', '\\x1f')\n"
+        "print(json.dumps([getattr(fwnode.a, 'n%d' % i) for i in range(600)]))"
+    )
     done = run(tmp_path, code)
     assert done.returncode == 0, done.stdout
     assert json.loads(done.stdout) == list(range(600))

@@ -1,13 +1,13 @@
 """fwnode's modules in a dozen files, which fwnode.unpack mounts on a board.
 
 index.pack
-    header    "fwp1", u16 number of modules, u16 bytes of the folders' text
+    header    "fwp1", u16 number of modules, u16 bytes of the folders' text (at most 255)
     folders   "/chain /crypto …", each with a space behind it
     entries   of each module: u32 CRC-32 of its path ("/chain/header.mpy"), u16 number of its block, u16 bytes of other
               modules before it in the block
     offsets   u16 for every 16 names: where the first of them stands
-    names     a byte and the name: its length; 128 + length when it is one of MicroPython's own, encoded as .mpy files
-              do. A first byte below 32 stands for the name of that number and a dot
+    names     a byte and the name: its length; 128 + length when it is encoded as .mpy files do (MicroPython's own are).
+              A first byte below 32 stands for the name of that number and a dot
 
 0.pack, 1.pack, …
     raw deflate (window 4 KiB) of some modules: u16 the size of the .mpy file, u16 the bytes of its names' numbers, then
@@ -36,6 +36,8 @@ ROW = 256  # bytes that a board reads at once of the names
 ONE_BYTE = 224
 PREFIXES = 32
 MAX_NAME = 63
+MAX_TEXT = 255
+MAX_MODULE = 0xFFFF
 
 Name = bytes | int  # an int is the number of one that MicroPython has by itself
 
@@ -62,8 +64,10 @@ def packed(modules: Mapping[str, bytes]) -> dict[str, bytes]:
         if f"{folder[1:]}/__init__.mpy" not in parts:
             raise PackError(f"{folder[1:]}: a folder without __init__")
     numbers = _numbers(parts.values(), folders)
-    stored = {path: _stored(module, numbers) for path, module in parts.items()}
+    stored = {path: _stored(path, module, numbers) for path, module in parts.items()}
     text = "".join(folder + " " for folder in folders).encode()
+    if len(text) > MAX_TEXT:
+        raise PackError(f"the folders' names have {len(text)} bytes, limit {MAX_TEXT}")
     index = MAGIC + struct.pack("<HH", len(parts), len(text)) + text
     files = {}
     for number, group in enumerate(_grouped(_ordered(stored))):
@@ -142,7 +146,7 @@ def _names(order: list[Name], numbers: Mapping[Name, int], at: int) -> bytes:
 
 
 def _named(name: Name, numbers: Mapping[Name, int]) -> bytes:
-    if isinstance(name, int):
+    if isinstance(name, int) or name[0] < PREFIXES:
         code = _encoded(name)
         return bytes((128 + len(code),)) + code
     package, dot, last = name.rpartition(b".")
@@ -173,8 +177,10 @@ def _grouped(stored: Iterable[tuple[str, bytes]]) -> Iterator[list[tuple[str, by
         yield group
 
 
-def _stored(module: Module, numbers: Mapping[Name, int]) -> bytes:
+def _stored(path: str, module: Module, numbers: Mapping[Name, int]) -> bytes:
     """A module as it stands in its block."""
+    if module.size > MAX_MODULE:
+        raise PackError(f"{path}: {module.size} bytes, limit {MAX_MODULE}")
     codes = b"".join(_code(numbers[name]) for name in module.names)
     return struct.pack("<HH", module.size, len(codes)) + module.head + codes + module.rest
 
