@@ -100,6 +100,42 @@ def test_the_modules_that_compose_a_node_import_in_no_circle() -> None:
     assert not circle
 
 
+def let_go() -> tuple[str, ...]:
+    """The prefixes of what a board lets go of while it runs."""
+    from fwnode import node, rare, updating
+    from fwnode.swarm import router
+
+    found = (*node.CHECKING, *node.UPDATING, *node.FOLLOWING, *updating.DOWNLOADING, *router.PEERING, *rare.ASKING)
+    return (*found, "fwnode.swarm.tracker")
+
+
+def test_a_board_lets_go_of_what_a_list_names_and_of_nothing_that_only_begins_alike() -> None:
+    parts = ("fwnode.checking_news", "fwnode.checking_roots", "fwnode.headers_file", "fwnode.update.imagecheck")
+    modules = {".".join(path.relative_to(FWNODE.parent).with_suffix("").parts) for path in sources(FWNODE)}
+    modules = {module.removesuffix(".__init__") for module in modules}
+    for prefix in let_go():
+        matched = {module for module in modules if module.startswith(prefix)}
+        assert prefix in matched, f"{prefix} is no module"
+        assert {module for module in matched if module != prefix and not module.startswith(prefix + ".")} <= {*parts}
+
+
+def test_what_stays_loaded_holds_nothing_that_is_let_go() -> None:
+    """From `main` on, by what is imported when a file is loaded, not in its functions."""
+    waiting, seen = ["fwnode.main", "fwnode.node", "fwnode.clock", "fwnode.app", "fwnode.net.lan"], set()
+    while waiting:
+        module = waiting.pop()
+        path = FWNODE.parent.joinpath(*module.split("."))
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if module in seen or not path.exists() or path.name in ("host.py", "hostaes.py"):
+            continue
+        seen.add(module)
+        for node in tree(path).body:
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fwnode"):
+                waiting += [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+    assert "fwnode.swarm.resting" in seen
+    assert not {module for module in seen if module.startswith(let_go())}
+
+
 def test_the_board_imports_nothing_of_the_host() -> None:
     for path in sources(ROOT / "device"):
         for node in ast.walk(tree(path)):
