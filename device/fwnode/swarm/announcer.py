@@ -46,25 +46,27 @@ class Announcer:
             self.task.cancel()
         if self.urls and self.event != "started":
             self.event = "stopped"
-            await self._run("goodbye")
+            try:
+                await self._run("goodbye")
+            except MemoryError:
+                pass  # the tracker forgets us by itself
 
     async def _round(self) -> None:
         try:
             await self._run("to_first")
+        except MemoryError:
+            self.why = "no room"
+            self.due = ticks_add(ticks_ms(), self.retry_ms)
         finally:
             self.tried = True
             self.task = None
 
     async def _run(self, which: str) -> None:
-        tracker = None  # type: object
         with HTTP:
-            try:
-                from fwnode.swarm import tracker  # type: ignore[no-redef]
+            from fwnode.swarm import tracker
 
+            try:
                 await getattr(tracker, which)(self)
-            except MemoryError:
-                self.why = "no room"
-                self.due = ticks_add(ticks_ms(), self.retry_ms)
             finally:
-                tracker = None
+                del tracker
                 forget("fwnode.swarm.tracker")

@@ -7,7 +7,7 @@ from fwnode.errors import FwError
 from fwnode.net import http
 from fwnode.swarm import SwarmError
 from fwnode.swarm.announcer import FIRST_RETRY_MS
-from fwnode.wire.bencode import decode
+from fwnode.wire.decode import decode
 
 MAX_ANSWER = const(2048)
 _WANTED = const(30)
@@ -76,7 +76,7 @@ async def goodbye(announcer) -> None:  # type: ignore[no-untyped-def]
     """Tell the tracker that is used that there is nothing more to be had here."""
     try:
         await announce(announcer.hub, announcer.urls[0], announcer.event, _GOODBYE_MS)
-    except FwError:
+    except (FwError, OSError, ValueError):
         pass  # the tracker forgets us by itself
 
 

@@ -1,15 +1,14 @@
 // Runs fwnode in MicroPython's 32-bit WebAssembly port until it waits for its next check, and prints the heap as JSON.
-//     node run.mjs MICROPYTHON.MJS FOLDER
+//     node run.mjs MICROPYTHON.MJS FOLDER BYTES
 // A collection takes effect in the next call only, since this port cannot look at its own stack. Its addresses are small
-// numbers, which plain data can look like, and what they point to then is kept: of several layouts the smallest counts.
+// numbers, which plain data can look like, and what they point to then is kept: of several layouts, which differ by the
+// BYTES that lie before all else, the smallest counts.
 import crypto from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
 
-const [library, folder] = process.argv.slice(2);
+const [library, folder, before] = process.argv.slice(2);
 const { loadMicroPython } = await import(library);
-
-const LAYOUTS = [20000, 50000, 80000]; // bytes before all else
 
 async function fresh(before = 0) {
     const mp = await loadMicroPython({ heapsize: 1 << 20, stdout: (line) => console.error(line), linebuffer: true });
@@ -80,9 +79,7 @@ async function parts(modules) {
 }
 
 try {
-    const reports = [];
-    for (const before of LAYOUTS) reports.push(await run(before));
-    const report = reports.reduce((least, one) => (one.taken < least.taken ? one : least));
+    const report = await run(before);
     console.log(JSON.stringify({ ...report, ...(await parts(report.modules)) }));
     process.exit(0);
 } catch (error) {
