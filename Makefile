@@ -93,7 +93,7 @@ provision: $(STAMP)  ## Give a board its key, certificate and network: BOARD=…
 	@$(BIN)/fwchain board provision --board '$(BOARD)' $(port) --network '$(NETWORK)' \
 		$(if $(WIFI_SSID),--wifi-ssid '$(WIFI_SSID)') $(if $(WIFI_KEY),--wifi-key '$(WIFI_KEY)')
 
-deploy: $(STAMP)  ## Copy fwnode to a board as .mpy files: BOARD=… PORT=… [TOOL=mpremote|ampy] [APP=folder]
+deploy: $(STAMP)  ## Copy fwnode to a board: BOARD=… PORT=… [TOOL=mpremote|ampy] [APP=folder]
 	@$(BIN)/fwchain board deploy --board '$(BOARD)' $(port) --tool '$(TOOL)' $(if $(APP),--app '$(APP)')
 
 repl: $(STAMP)  ## Open a board's Python prompt: BOARD=… [PORT=…]

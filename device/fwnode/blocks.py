@@ -40,7 +40,7 @@ class Blocks:
         who = await Credentials(self.node).read()
         self.me, self.root, self.genesis = who.me, who.root, who.genesis
         self.authority = Authority(who.root, who.genesis.certified)
-        while self.door.heads:
+        while self.door.heads and not self.door.closing:  # C2 never delays C1
             data, ip = self.door.heads.pop(0)
             try:
                 await self._announced(data, ip)

@@ -223,8 +223,19 @@ class Broadcasts:
             await self._load(self._afterwards, "catch_up")
         if self.fetch is not None:
             await self._load(self._afterwards, "fetch")
+            self._give_up_fetch()
         if self.chain_waits:
             await self._load(self._afterwards, "chain")
+            if self.chain_waits:  # more has come, or there was no room
+                await asyncio.sleep(PAUSE_S)
+                self.work.set()
+
+    def _give_up_fetch(self) -> None:
+        """M and L that could not even be asked for, for want of room: who waits for them learns it."""
+        if self.fetch is not None:
+            found, self.fetch = self.fetch[3], None
+            if found is not None:
+                self.answer(found)
 
     async def _load(self, phase, *which) -> None:  # type: ignore[no-untyped-def]
         """One thing at a time is loaded, and let go: a heap has no room for all of them."""

@@ -148,6 +148,8 @@ class Node:
         """What fellows and whole nodes may GET here."""
         if path.startswith("/chain/"):
             return self.ledger.get(path)
+        if not path.startswith("/root/"):
+            return None
         with self.rare:
             from fwnode import roots
 

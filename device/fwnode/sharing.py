@@ -66,12 +66,12 @@ class Sharing:
         if self.seeder is not None:
             await self.stop()  # a board has about ten sockets: one release at a time
             self.paused = True
-        self.buffers.grow(1)  # before the code, while the heap is in large pieces
-        tidy(2048)
-        from fwnode.downloading import download
-
-        tidy()
         try:
+            self.buffers.grow(1)  # before the code, while the heap is in large pieces
+            tidy(2048)
+            from fwnode.downloading import download
+
+            tidy()
             await download(self, release, storage, peers)
         finally:
             self.buffers.shrink()

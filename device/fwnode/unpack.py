@@ -2,7 +2,7 @@
 
 A folder of 120 .mpy files takes half a megabyte of littlefs, a block each, and has most names many times over. The pack
 (fwchain.flashing.pack makes it, and describes it) has each name once and the rest deflated, some modules to a file. It
-is mounted as a file system that gives back the .mpy files byte for byte.
+is mounted as a file system that gives back the .mpy files.
 """
 
 import io
@@ -33,7 +33,7 @@ class Pack:
             head = index.read(_HEADER)
             if head[:4] != b"fwp1":
                 raise OSError("{}: no pack of this fwnode: deploy it again".format(path))
-            self.folders = index.read(head[6]).decode()
+            self.folders = " " + index.read(head[6]).decode()
         self.size = _ENTRY * (head[4] | head[5] << 8)  # of the modules' entries
         self.names = _HEADER + head[6] + self.size
 
@@ -55,7 +55,7 @@ class Pack:
         """A folder, or what may be a file: `open` knows."""
         if path.endswith(".mpy"):
             return FILE
-        if path == "/" or path + " " in self.folders:
+        if path == "/" or " " + path + " " in self.folders:
             return FOLDER
         raise OSError(2)
 
@@ -82,7 +82,7 @@ class Pack:
         """The file that begins after `skip` bytes of the block, its names put in."""
         buf = bytearray(256)
         while skip:
-            skip -= block.readinto(buf, min(skip, 256))
+            skip -= _some(block.readinto(buf, min(skip, 256)))
         head = block.read(_MODULE)
         size = head[0] | head[1] << 8
         out = io.BytesIO(size)
@@ -93,7 +93,7 @@ class Pack:
                 number = _TWO + (number - _TWO << 8 | next(numbers))
             size -= out.write(self._name(index, number, buf))
         while size:
-            count = block.readinto(buf, min(size, 256))
+            count = _some(block.readinto(buf, max(0, min(size, 256))))
             size -= out.write(memoryview(buf)[:count])
         out.seek(0)
         return out
@@ -113,6 +113,13 @@ class Pack:
         if name[0] < 32:
             name = self._name(index, name[0], buf)[1:-1] + b"." + name[1:]
         return bytes((len(name) * 2,)) + name + b"\0"
+
+
+def _some(count: int) -> int:
+    """The count; raises OSError where nothing is left: this block belongs to another index."""
+    if not count:
+        raise OSError(5)
+    return count
 
 
 try:

@@ -114,7 +114,11 @@ async def _reach(node):  # type: ignore[no-untyped-def]
 
 def give_up(node, reason: str) -> None:  # type: ignore[no-untyped-def]
     """The release on trial failed, for `reason`: reset, and the boot loader goes back to the old one."""
-    node.boot.fail(reason)
+    try:
+        node.boot.fail(reason)
+    except MemoryError:  # a flood may have taken the heap: once more without what an exchange held
+        forget(*RARE)
+        node.boot.fail(reason)
     node.hooks.state("giving-up", version=node.boot.version, reason=reason)
     node.reset()
 

@@ -23,7 +23,9 @@ from ear_parts import (
 from fwnode import afterwards, blocks, broadcasts
 from fwnode.broadcasts import BURST, MAX_QUEUE, MAX_SKEW_S, MAX_WAITING, QUIET
 from fwnode.compat import run
+from fwnode.found import Found
 from fwnode.net import NetError
+from fwnode.rare import Rare
 from fwnode.roles.identity import Counters
 from fwnode.roles.log import ANSWERED, verification_log
 from fwnode.wire import message
@@ -192,6 +194,22 @@ def test_a_block_that_comes_while_this_board_makes_its_own_is_looked_at_after_it
     finally:
         blocks.Blocks = kept
     assert len(door.heads) == 1 and door.chain_waits
+
+
+def test_who_waits_for_m_and_l_learns_that_there_is_no_room_to_ask_for_them():
+    door = ear()
+    door.node.turn, door.node.rare = asyncio.Lock(), Rare(())
+    found = Found()
+    door.fetch = (0, R, [], found)
+    door.work.set()
+
+    async def full(which):
+        raise MemoryError
+
+    door._afterwards = full
+    asyncio.run(door._turn())
+    assert door.fetch is None and door.done.is_set() and door.found is found
+    assert door.node.states == ["error"]
 
 
 def test_a_full_queue_lets_a_datagram_come_again():

@@ -115,6 +115,32 @@ def test_what_is_no_pack_is_said(deployed: Path) -> None:
         place.touch()
 
 
+def test_a_block_of_another_index_is_an_error_and_no_endless_loop(deployed: Path) -> None:
+    names = sorted(path.name for path in (deployed / "fwnode").glob("[0-9]*.pack"))
+    blocks = [(deployed / "fwnode" / name).read_bytes() for name in names]
+    for name, data in zip(names, [*blocks[1:], blocks[0]], strict=True):
+        (deployed / "fwnode" / name).write_bytes(data)
+    paths = [path for path in mpy.modules() if path != compact.UNPACKED and not path.startswith("main.")]
+    code = f"""
+try:
+    import fwnode
+except Exception as error:
+    print("no fwnode", type(error).__name__)
+for path in {paths!r}:
+    try:
+        open("/fw/" + path, "rb").read()
+        print("read")
+    except Exception as error:
+        print(type(error).__name__)
+"""
+    done = subprocess.run(
+        [*MICROPYTHON, "-c", HEAD.format(folder=str(deployed)) + code], capture_output=True, timeout=60
+    )
+    words = done.stdout.split()
+    assert words[:2] == [b"no", b"fwnode"] and len(words) == len(paths) + 3
+    assert {b"OSError", b"EOFError", b"IndexError"} & set(words[3:]) and words.count(b"read") < len(paths) // 4
+
+
 def test_machine_code_comes_when_an_application_names_it() -> None:
     assert "crypto/native.mpy" not in mpy.modules([b"crypto.sign(key, b'use')"])
     assert "crypto/native.mpy" in mpy.modules([b"from fwnode import crypto\ncrypto.use_machine_code()"])

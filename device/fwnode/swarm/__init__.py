@@ -1,6 +1,6 @@
 """BitTorrent on a board: the peer wire, the tracker client, download into flash, and seeding out of it.
 
-A `Router` takes the connections that the node's port gets and hands each to the `Seeder` or `Download` of its
+A `Router` takes the connections that the node's port gets and hands each to the `Resting` or `Download` of its
 info-hash. `Download` is a `Seeder` that also fetches. What is rarely needed (web seed, local discovery) is loaded
 when it is.
 """

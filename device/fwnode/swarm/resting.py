@@ -29,6 +29,7 @@ class Resting:
         self.stats = {}  # type: dict
         self.seeder = None  # type: object
         self.users = 0
+        self.next_up = ticks_ms()  # when the upload limit lets the next block go
         self.announcer = Announcer(self, release.trackers)
         self.ticker: asyncio.Task | None = None
 
@@ -75,6 +76,7 @@ class Resting:
             self.users -= 1
             if not self.users and self.seeder:
                 seeder, self.seeder = self.seeder, None
+                self.next_up = seeder.next_up  # type: ignore[attr-defined]
                 await seeder.close()  # type: ignore[attr-defined]
 
     def _seeder(self):  # type: ignore[no-untyped-def]
@@ -89,6 +91,7 @@ class Resting:
             on_event=self.event_to,
             buffers=self.buffers,
         )
-        seeder.max_peers, seeder.slots, seeder.stats = self.max_peers, self.slots, self.stats
+        seeder.max_peers, seeder.slots = self.max_peers, self.slots
+        seeder.stats, seeder.next_up = self.stats, self.next_up
         seeder.start()
         return seeder

@@ -38,7 +38,7 @@ class Router:
         except (FwError, OSError, asyncio.TimeoutError):
             pass  # a stranger's connection: it ends, and the node goes on
         finally:
-            if not any(hub.peers or hub.missing for hub in self.hubs.values()):
+            if not any(hub.peers or hub.missing or hub.users for hub in self.hubs.values()):
                 forget(*PEERING)
 
     async def _serve(self, reader, writer, ip: str) -> None:  # type: ignore[no-untyped-def]

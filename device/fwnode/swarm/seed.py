@@ -20,6 +20,7 @@ class Seeder:
     through `serve` (a `Router` calls it). `port` is told to trackers; 0: no announces.
     """
 
+    users = 0  # connections whose peer has not joined yet, where somebody counts them (fwnode.swarm.resting)
     max_peers = 4  # connections taken from others
     slots = 4  # peers served at once
     tick_ms = 250

@@ -116,7 +116,7 @@ def deploy(
     ),
     as_json: bool = JSON,
 ) -> None:
-    """Copy fwnode to a board as .mpy files; what is there already stays."""
+    """Copy fwnode to a board, as a pack of .mpy files; what is there already stays."""
     from fwchain.flashing import deploy as deploying
     from fwchain.flashing import prompt
     from fwchain.vendor import firmware

@@ -1,4 +1,4 @@
-"""`fwchain board deploy`: bring fwnode to a board as .mpy files; what is there already stays.
+"""`fwchain board deploy`: bring fwnode to a board as a pack of .mpy files; what is there already stays.
 
 What a board has is told by SHA-256 of every file, before and after. So a second time changes
 nothing, and a board whose plug was pulled in the middle is repaired by deploying again.
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fwchain.flashing import boardside, mpy
+from fwchain.flashing import boardside, mpy, pack
 from fwchain.flashing.errors import FlashingError
 from fwchain.flashing.prompt import Prompt
 from fwchain.flashing.show import Show
@@ -55,6 +55,10 @@ def deploy(
     digests = {path: hashlib.sha256(data).hexdigest() for path, data in wanted.items()}
     there = before.files
     copy = sorted(path for path, digest in digests.items() if there.get(path) != digest)
+    index = f"{mpy.LIBRARY}/{pack.INDEX}"
+    stale = [index] if any(path.endswith(".pack") for path in copy) else []  # without it a half-done pack is none
+    if stale:
+        copy = [*(path for path in copy if path != index), index]
     # A .py beside the .mpy would be loaded in its place, so whatever is not ours goes.
     remove = sorted(p for p in there if p.startswith(mpy.LIBRARY + "/") and p not in wanted)
     for path in kept:
@@ -70,7 +74,7 @@ def deploy(
         )
     emptied = [folder for folder in reversed(boardside.parents(remove)) if folder.startswith(mpy.LIBRARY + "/")]
     folders = boardside.parents(copy)
-    boardside.call(prompt, boardside.PREPARE, REMOVE=remove, EMPTY=emptied, FOLDERS=folders, timeout=120)
+    boardside.call(prompt, boardside.PREPARE, REMOVE=remove + stale, EMPTY=emptied, FOLDERS=folders, timeout=120)
     _copy(prompt, show, {path: wanted[path] for path in copy})
     with show.step("verifying what the board has"):
         after = _list(prompt).files
