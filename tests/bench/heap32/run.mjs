@@ -1,8 +1,8 @@
 // Runs fwnode in MicroPython's 32-bit WebAssembly port until it waits for its next check, and prints the heap as JSON.
 //     node run.mjs MICROPYTHON.MJS FOLDER BYTES
 // A collection takes effect in the next call only, since this port cannot look at its own stack. Its addresses are small
-// numbers, which plain data can look like, and what they point to then is kept: of several layouts, which differ by the
-// BYTES that lie before all else, the smallest counts.
+// numbers, which plain data can look like, and what they point to then is kept: so BYTES lie before all else, some 12 MB,
+// since few data look like addresses beyond; of several layouts the smallest counts.
 import crypto from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
@@ -10,8 +10,8 @@ import path from "node:path";
 const [library, folder, before] = process.argv.slice(2);
 const { loadMicroPython } = await import(library);
 
-async function fresh(before = 0) {
-    const mp = await loadMicroPython({ heapsize: 1 << 20, stdout: (line) => console.error(line), linebuffer: true });
+async function fresh(before) {
+    const mp = await loadMicroPython({ heapsize: 1 << 24, stdout: (line) => console.error(line), linebuffer: true });
     mp.registerJsModule("host", { sha1: (hex) => crypto.createHash("sha1").update(hex, "hex").digest("hex") });
     copy(mp, folder, "");
     mp.runPython(`_before = bytearray(${before})`);
@@ -69,8 +69,8 @@ async function run(before) {
 }
 
 // The names of all that the first run loaded are in the table already when the modules that stay are loaded alone.
-async function parts(modules) {
-    const mp = await fresh();
+async function parts(modules, before) {
+    const mp = await fresh(before);
     const base = taken(mp);
     mp.runPython("board.load_all()");
     const names = taken(mp) - base;
@@ -80,7 +80,7 @@ async function parts(modules) {
 
 try {
     const report = await run(before);
-    console.log(JSON.stringify({ ...report, ...(await parts(report.modules)) }));
+    console.log(JSON.stringify({ ...report, ...(await parts(report.modules, before)) }));
     process.exit(0);
 } catch (error) {
     console.error(error.message); // without the library's one long line
