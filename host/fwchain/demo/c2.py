@@ -202,7 +202,7 @@ class C2Story(Fleet):
         """Wait until this node's own question has brought it the news (C2-3): fellows without it may be quicker, or
         the one that has it may be answering another; then its reset button stands for its next question.
         """
-        asked, over = Expected("offered", version=good, case="C2-3"), ("current", "unanswered")
+        asked, over = Expected("offered", version=good, case="C2-3"), ("current", "unanswered", "failed")
         end = time.monotonic() + C2_S
         while not any(map(asked, self.watch.since_mark(name))):
             for who, event in self.watch.poll():
