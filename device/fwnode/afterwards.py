@@ -41,11 +41,11 @@ async def fetch(door) -> None:  # type: ignore[no-untyped-def]
 
 async def chain(door) -> None:  # type: ignore[no-untyped-def]
     """Blocks: announced ones first, then this board's own."""
-    from fwnode.blocks import Blocks
-
-    tidy(_CLOSE)
     logs = door.logs
     try:
+        from fwnode.blocks import Blocks
+
+        tidy(_CLOSE)
         await Blocks(door.node, door).run()
         door.short = 0
     except MemoryError:

@@ -1,6 +1,6 @@
 """fwnode's `__init__` on a board to which it was deployed: all other modules come out of a dozen `.pack` files.
 
-A folder of 120 .mpy files takes half a megabyte of littlefs, a block each, and has most names many times over. The pack
+A folder of 130 .mpy files takes half a megabyte of littlefs, a block each, and has most names many times over. The pack
 (fwchain.flashing.pack makes it, and describes it) has each name once and the rest deflated, some modules to a file. It
 is mounted as a file system that gives back the .mpy files.
 """

@@ -4,6 +4,7 @@ import asyncio
 
 from c2_parts import Exchange, R
 from chain_parts import TIME, key
+from fwnode import blocks as module
 from fwnode.blocks import Blocks
 from fwnode.compat import run
 from fwnode.roles.identity import Counters
@@ -142,3 +143,31 @@ def test_forged_re_signed_cut_and_too_large():
     ):
         assert announced(made, data) == reason, (reason, data)
     assert made.node.heads == [] and made.door.known == []
+
+
+class Who:
+    """Credentials that need no flash."""
+
+    def __init__(self, node):
+        self.me, self.genesis, self.root = exchange.me(1), network.genesis, network.root
+
+    async def read(self):
+        return self
+
+
+def test_a_check_of_this_board_waits_for_one_announcement_and_not_for_all():
+    made = Blocks(Node(), Door())
+    made.door.heads, made.door.logs, made.door.closing = [(b"one", NEAR), (b"two", NEAR)], [], False
+    seen = []
+
+    async def announced(data, ip):
+        seen.append(data)
+        made.door.closing = True
+
+    made._announced = announced
+    kept, module.Credentials = module.Credentials, Who
+    try:
+        asyncio.run(made.run())
+    finally:
+        module.Credentials = kept
+    assert seen == [b"one"] and made.door.heads == [(b"two", NEAR)]

@@ -134,3 +134,27 @@ def test_the_log_after_an_update_is_not_loaded_beside_the_roles():
         asyncio.run(main())
     finally:
         updating.log_outcome = kept
+
+
+def test_a_trials_verdict_is_written_once_room_was_made():
+    """Without it the next boot would take a refusal for a crash, and try the release again."""
+    said = []
+
+    class Trial:
+        version = "1.1.0"
+
+        def fail(self, reason):
+            said.append(reason)
+            if len(said) == 1:
+                raise MemoryError
+
+        def state(self, kind, **facts):
+            said.append(kind)
+
+        def reset(self):
+            said.append("reset")
+
+    node = Trial()
+    node.boot = node.hooks = node
+    updating.give_up(node, "check")
+    assert said == ["check", "check", "giving-up", "reset"]

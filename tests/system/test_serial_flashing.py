@@ -141,6 +141,8 @@ def test_deploy_repairs_what_a_pulled_plug_left(board: VirtualBoard) -> None:
     deadline = time.monotonic() + 10
     while board.status()["boots"] == boots and time.monotonic() < deadline:
         time.sleep(0.05)
+    there = mpremote(board, "exec", "import os; print(os.listdir('/lib/fwnode'))")
+    assert "__init__.mpy" in there and "index.pack" not in there  # a half-done pack is none
     assert "deployed:" in fwchain("deploy")
     assert "nothing to do" in fwchain("deploy")
 
